@@ -1,0 +1,71 @@
+/* The options a server pushes, as one value: encoded by the server, decoded by the client through an
+ * allow-list. What is not on the list is counted and named, never obeyed (doc/protocol, PUSH clauses). */
+#pragma once
+
+#include "base/bytes.h"
+#include "crypto/aead.h"
+#include "data/pool.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct amm_route {
+    uint32_t network, mask; /* host order */
+};
+
+enum { AMM_PUSH_ROUTES = 16, AMM_PUSH_PART = 1024, AMM_PUSH_PARTS = 16 };
+
+enum amm_push_flags {
+    AMM_PUSH_TLS_EKM = 1,
+    AMM_PUSH_DYN_TLS_CRYPT = 2,
+    AMM_PUSH_CC_EXIT = 4, /* decoded from foreign servers; ours never pushes it (DESIGN.md P1) */
+};
+
+enum { AMM_NO_PEER_ID = 0xFFFFFF };
+
+struct amm_push {
+    uint8_t topology; /* enum amm_topology */
+    uint8_t n_routes;
+    uint8_t flags;    /* enum amm_push_flags */
+    uint8_t cipher;   /* enum amm_cipher; NONE if not pushed */
+    uint32_t local;   /* ifconfig: the gateway's inner address */
+    uint32_t remote;  /* ifconfig: net30 virtual endpoint, or subnet mask */
+    uint32_t route_gateway; /* 0 if none */
+    uint32_t peer_id; /* AMM_NO_PEER_ID if none */
+    uint16_t ping, ping_restart;
+    uint16_t tun_mtu;              /* 0 if not pushed */
+    uint16_t explicit_exit_notify; /* 0 if not pushed */
+    struct amm_route routes[AMM_PUSH_ROUTES]; /* a default route is never taken over */
+};
+
+/* What the client told of itself in its peer info. */
+struct amm_peer_info {
+    uint32_t iv_proto;  /* IV_PROTO bits, openvpn-protocol.md 5.5 */
+    uint16_t iv_mtu;    /* 0 if absent */
+    uint8_t ncp;        /* IV_NCP >= 2 or IV_CIPHERS present */
+    uint8_t n_ciphers;
+    uint8_t ciphers[8]; /* enum amm_cipher, known ones only, in the client's order */
+    char version[32];   /* IV_VER, cleaned */
+    char platform[16];  /* IV_PLAT, cleaned */
+};
+
+bool amm_peer_info_parse(struct amm_peer_info *out, struct amm_view text);
+
+/* Writes part `part` (0, 1, ...) of the PUSH_REPLY including its NUL; the length, or 0 when `part` is past
+ * the last. Only options that `info` allows are written. Parts are at most AMM_PUSH_PART bytes. */
+size_t amm_push_encode(const struct amm_push *push, const struct amm_peer_info *info, unsigned part,
+                       uint8_t out[AMM_PUSH_PART]);
+
+/* Collects the parts of a pushed reply. */
+struct amm_push_reader {
+    struct amm_push push;
+    uint16_t n_ignored;       /* options outside the allow-list */
+    char ignored[128];        /* the first of them, comma separated, cleaned */
+    bool done;                /* the last part has come */
+};
+
+void amm_push_reader_init(struct amm_push_reader *reader);
+
+/* Adds one message ("PUSH_REPLY,..." without its NUL). False if it is malformed: a value of an allowed option
+ * that cannot be parsed. */
+bool amm_push_reader_add(struct amm_push_reader *reader, struct amm_view message);
