@@ -143,7 +143,8 @@ static struct amm_identity read_certificate(struct amm_reader *r, uint8_t *role,
 }
 
 /* kind(1) [random(32)] [certificate] padding check(8): the check covers all messages so far. */
-static void send_message(struct amm_tls *tls, enum message kind, bool random, bool certificate, size_t size)
+static void send_message(struct amm_tls *tls, enum message kind, bool random, bool certificate,
+                         size_t size)
 {
     uint8_t body[RECORD_MAX] = {0};
     uint8_t fresh[RANDOM];
@@ -344,7 +345,8 @@ static size_t fake_drain(struct amm_tls *tls, uint8_t *out, size_t room)
 }
 
 /* Both directions hash with the same key; the role of the sender keeps them apart. */
-static uint64_t data_check(const struct amm_tls *tls, enum amm_role sender, uint64_t number, struct amm_view plain)
+static uint64_t data_check(const struct amm_tls *tls, enum amm_role sender, uint64_t number,
+                           struct amm_view plain)
 {
     struct amm_siphash_key key = {tls->secret.k0 ^ (uint64_t)sender, tls->secret.k1 ^ number};
     return amm_siphash(&key, plain.data, plain.len);

@@ -1,10 +1,11 @@
 /* A stand-in for TLS with the shape of crypto/tls.h: deterministic, cheap, without secrecy.
  *
- * It has what the control channel depends on: flights of realistic size that need splitting and reliability,
- * certificates in the flights, a transcript check, records that one read returns one at a time, an exporter on
- * which both ends agree, refusals and alerts. Every record carries its number and a keyed checksum, so a byte
- * that is lost, doubled, reordered or changed below TLS ends in AMM_TLS_FAILED, and is counted as a stream
- * error: that is how tests see that control messages come once and in order. */
+ * It has what the control channel depends on: flights of realistic size that need splitting and
+ * reliability, certificates in the flights, a transcript check, records that one read returns one
+ * at a time, an exporter on which both ends agree, refusals and alerts. Every record carries its
+ * number and a keyed checksum, so a byte that is lost, doubled, reordered or changed below TLS ends
+ * in AMM_TLS_FAILED, and is counted as a stream error: that is how tests see that control messages
+ * come once and in order. */
 #pragma once
 
 #include "base/random.h"
@@ -15,23 +16,24 @@ extern const struct amm_tls_ops amm_tls_fake;
 /* Zero means the default where one is named. */
 struct amm_fake_tls_settings {
     enum amm_role role;
-    const char *name;          /* own common name; NULL: no certificate is sent */
-    uint64_t serial;           /* own serial number; the key hash is made of name and serial */
-    uint8_t issuer;            /* own issuer, and the only one that is trusted */
-    uint64_t seed;             /* of this context's randomness */
-    int64_t not_after;         /* end of the own certificate; default: far away */
-    bool two_round_trips;   /* shape of TLS 1.2 (server finishes last) instead of 1.3; same on both sides */
-    uint16_t hello_len;        /* client's first flight, 280 */
-    uint16_t server_flight;    /* 1200 */
-    uint16_t client_flight;    /* 1000 */
+    const char *name;       /* own common name; NULL: no certificate is sent */
+    uint64_t serial;        /* own serial number; the key hash is made of name and serial */
+    uint8_t issuer;         /* own issuer, and the only one that is trusted */
+    uint64_t seed;          /* of this context's randomness */
+    int64_t not_after;      /* end of the own certificate; default: far away */
+    bool two_round_trips;   /* shape of TLS 1.2 (server finishes last) instead of 1.3; same on both
+                               sides */
+    uint16_t hello_len;     /* client's first flight, 280 */
+    uint16_t server_flight; /* 1200 */
+    uint16_t client_flight; /* 1000 */
 };
 
 /* NULL if out of memory. Free after its sessions are closed. */
 struct amm_tls_context *amm_fake_tls_context_new(const struct amm_fake_tls_settings *settings);
 struct amm_tls_context *amm_fake_tls_context_free(struct amm_tls_context *context);
 
-/* Every later handshake of this context fails with `failure` when the peer's certificate comes (AMM_TLS_OK: no
- * longer). The peer gets an alert. */
+/* Every later handshake of this context fails with `failure` when the peer's certificate comes
+ * (AMM_TLS_OK: no longer). The peer gets an alert. */
 void amm_fake_tls_refuse(struct amm_tls_context *context, enum amm_tls_failure failure);
 
 /* Sends other names and serials from now on: an identity that changes at renegotiation. */

@@ -11,11 +11,18 @@ struct pair {
 
 static struct pair new_pair(bool two_round_trips)
 {
-    struct amm_fake_tls_settings client = {
-        .role = AMM_CLIENT, .name = "gw-1", .serial = 7, .seed = 1, .two_round_trips = two_round_trips};
-    struct amm_fake_tls_settings server = {
-        .role = AMM_SERVER, .name = "server", .serial = 8, .seed = 2, .two_round_trips = two_round_trips};
-    struct pair pair = {amm_fake_tls_context_new(&client), amm_fake_tls_context_new(&server), NULL, NULL};
+    struct amm_fake_tls_settings client = {.role = AMM_CLIENT,
+                                           .name = "gw-1",
+                                           .serial = 7,
+                                           .seed = 1,
+                                           .two_round_trips = two_round_trips};
+    struct amm_fake_tls_settings server = {.role = AMM_SERVER,
+                                           .name = "server",
+                                           .serial = 8,
+                                           .seed = 2,
+                                           .two_round_trips = two_round_trips};
+    struct pair pair = {amm_fake_tls_context_new(&client), amm_fake_tls_context_new(&server), NULL,
+                        NULL};
     pair.client = amm_tls_fake.open(pair.client_context, 1000);
     pair.server = amm_tls_fake.open(pair.server_context, 1000);
     return pair;
@@ -30,7 +37,8 @@ static void free_pair(struct pair *pair)
     amm_fake_tls_context_free(pair->server_context);
 }
 
-/* Moves bytes in small pieces until nothing moves; damages byte number `damage` of the client's, from 1. */
+/* Moves bytes in small pieces until nothing moves; damages byte number `damage` of the client's,
+ * from 1. */
 static void shuttle(struct pair *pair, size_t damage)
 {
     uint8_t piece[100];
