@@ -1,0 +1,21 @@
+/* Becoming less: users, capabilities, what a process may still do. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+struct amm_user {
+    uid_t uid;
+    gid_t gid;
+};
+
+/* A user by name or by number (a number without an account has the group of the same number). */
+bool amm_user_find(const char *text, struct amm_user *out, char *error, size_t room);
+
+/* Becomes `user` for good: no supplementary groups, no capabilities (also none to gain: no_new_privs, empty
+ * bounding set), not dumpable. Call before threads start. */
+bool amm_privileges_drop(const struct amm_user *user, char *error, size_t room);
+
+/* No core dumps, no ptrace by others: for processes that hold keys. */
+void amm_process_seal(void);
