@@ -49,17 +49,42 @@ struct amm_peer_info {
     char platform[16];  /* IV_PLAT, cleaned */
 };
 
+/* Reads "VAR=value" lines; variables that are unknown or out of range count as absent. False if the text holds
+ * bytes that are neither printable ASCII nor tab, CR or LF. */
 bool amm_peer_info_parse(struct amm_peer_info *out, struct amm_view text);
+
+/* A client's own peer info, without NUL. */
+void amm_peer_info_write(struct amm_writer *w, const struct amm_peer_info *info);
+
+/* IV_PROTO bits. */
+enum amm_iv_proto {
+    AMM_IV_DATA_V2 = 1 << 1,
+    AMM_IV_REQUEST_PUSH = 1 << 2, /* takes PUSH_REPLY without asking */
+    AMM_IV_TLS_EKM = 1 << 3,
+    AMM_IV_AUTH_PENDING = 1 << 4,
+    AMM_IV_CC_EXIT = 1 << 7, /* also: takes protocol-flags */
+    AMM_IV_AUTH_FAIL_TEMP = 1 << 8,
+    AMM_IV_DYN_TLS_CRYPT = 1 << 9,
+};
+
+/* What a gateway in `slot` of `pool` is pushed: topology, addresses, the route or gateway to the server's own
+ * tunnel address. Everything else is left as it is in `push`. */
+void amm_push_set_slot(struct amm_push *push, const struct amm_pool *pool, uint32_t slot);
 
 /* Writes part `part` (0, 1, ...) of the PUSH_REPLY including its NUL; the length, or 0 when `part` is past
  * the last. Only options that `info` allows are written. Parts are at most AMM_PUSH_PART bytes. */
 size_t amm_push_encode(const struct amm_push *push, const struct amm_peer_info *info, unsigned part,
                        uint8_t out[AMM_PUSH_PART]);
 
+/* The same with parts of at most `out.len` bytes (and at least 128), for peers with smaller buffers. */
+size_t amm_push_encode_within(const struct amm_push *push, const struct amm_peer_info *info, unsigned part,
+                              struct amm_span out);
+
 /* Collects the parts of a pushed reply. */
 struct amm_push_reader {
     struct amm_push push;
-    uint16_t n_ignored;       /* options outside the allow-list */
+    uint16_t n_ignored;       /* options outside the allow-list, and routes that are never taken over */
+    uint16_t n_parts;
     char ignored[128];        /* the first of them, comma separated, cleaned */
     bool done;                /* the last part has come */
 };
