@@ -24,12 +24,12 @@ struct amm_state {
     uint64_t size;                               /* of the whole mapping */
     uint64_t peers_at[AMM_PORTS_MAX];            /* offset of amm_peer_table_size(slots of the port) */
     uint64_t sessions_at[AMM_THREADS_MAX];       /* offset of amm_session_table_size(sessions_per_thread) */
-    uint64_t engine_at;                          /* 64 KiB for the engine's own use, zeroed when new */
+    uint64_t engine_at;                          /* 256 KiB for the engine's own use, zeroed when new */
     uint32_t engine_starts;                      /* 1 for the first engine; written by the holder */
     int64_t started;                             /* wall seconds, of the holder */
 };
 
-enum { AMM_STATE_ENGINE = 65536 };
+enum { AMM_STATE_ENGINE = 262144 };
 
 static inline void *amm_state_peers(struct amm_state *state, unsigned port_index)
 {
