@@ -1,0 +1,41 @@
+import os
+import pathlib
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+import lab as lab_module  # noqa: E402
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "slow: left out of ./amm test, part of ./amm test --all")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def possible():
+    if os.geteuid() != 0 or not os.path.exists("/dev/net/tun"):
+        pytest.exit("the system tests need root and /dev/net/tun", returncode=1)
+
+
+@pytest.fixture
+def lab():
+    made = lab_module.Lab()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def module_lab():
+    made = lab_module.Lab()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def pki(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pki")
+    for part in (folder, *folder.parents):
+        if os.stat(part).st_uid == 0 and part != pathlib.Path("/tmp") and str(part).startswith("/tmp"):
+            part.chmod(0o755)  # the server's own user reads what is public in it
+    return lab_module.Pki(folder / "pki")
