@@ -1,4 +1,5 @@
-/* Configuration of amm-tunneld (amm.conf): the schema and its flat result. Holder and engine both see it. */
+/* Configuration of amm-tunneld (amm.conf): the schema and its flat result. Holder and engine both
+ * see it. */
 #pragma once
 
 #include "base/address.h"
@@ -12,10 +13,10 @@
 
 enum {
     AMM_PORTS_MAX = 8,
-    AMM_LISTEN_MAX = 8,      /* listen lines of one port */
+    AMM_LISTEN_MAX = 8, /* listen lines of one port */
     AMM_LISTENERS_MAX = AMM_PORTS_MAX * AMM_LISTEN_MAX,
-    AMM_PUBLISHED_MAX = 8,   /* as struct amm_plane_config.published, 0 ends the list */
-    AMM_THREADS_MAX = 64,    /* workers, and handshake threads */
+    AMM_PUBLISHED_MAX = 8, /* as struct amm_plane_config.published, 0 ends the list */
+    AMM_THREADS_MAX = 64,  /* workers, and handshake threads */
     AMM_CONFIG_FILE_MAX = 1 << 20,
 };
 
@@ -40,23 +41,24 @@ struct amm_port_config {
 };
 
 struct amm_tunneld_config {
-    char namespace_name[AMM_CONF_TEXT]; /* "host": the tuns stay in the namespace the program was started in */
+    char namespace_name[AMM_CONF_TEXT]; /* "host": the tuns stay in the namespace the program was
+                                           started in */
     char user[AMM_CONF_TEXT];
     char proxy_user[AMM_CONF_TEXT];
     char control_socket[AMM_CONF_TEXT];
     char roster[AMM_CONF_TEXT];
     char ca[AMM_CONF_TEXT], certificate[AMM_CONF_TEXT], key[AMM_CONF_TEXT];
-    char crl[AMM_CONF_TEXT]; /* "" none */
+    char crl[AMM_CONF_TEXT];             /* "" none */
     uint32_t workers, handshake_threads; /* never 0 after amm_tunneld_config_load */
     uint32_t handshake_limit;            /* handshakes under way, all threads together */
     uint8_t ciphers[3];                  /* enum amm_cipher, order of preference, ended by NONE */
-    uint32_t ping, ping_restart;         /* seconds, as pushed; the server waits twice ping_restart */
+    uint32_t ping, ping_restart; /* seconds, as pushed; the server waits twice ping_restart */
     uint32_t mtu;
-    uint32_t renegotiate;                /* seconds; 0: only the gateways do */
-    uint32_t soft_reset_interval;        /* seconds between renegotiations of one gateway at least */
+    uint32_t renegotiate;         /* seconds; 0: only the gateways do */
+    uint32_t soft_reset_interval; /* seconds between renegotiations of one gateway at least */
     uint16_t published[AMM_PUBLISHED_MAX + 1];
     uint8_t n_published;
-    uint32_t page_port;                  /* the gateways' own page, 9443 */
+    uint32_t page_port;                                        /* the gateways' own page, 9443 */
     bool isolation_engine, isolation_nft, isolation_namespace; /* false in tests only */
     uint8_t n_ports;
     struct amm_port_config ports[AMM_PORTS_MAX];
@@ -64,11 +66,11 @@ struct amm_tunneld_config {
 
 extern const struct amm_conf_schema amm_tunneld_schema;
 
-/* Parses, fills in what has computed defaults (ports, listeners, pools, threads) and checks what a single key
- * cannot know: pools that overlap one another, limits above the pool, a wrap without its key file, the same
- * address twice. False with one line in `error`. */
-bool amm_tunneld_config_load(struct amm_tunneld_config *config, const char *file, struct amm_view text,
-                             char error[AMM_CONF_ERROR]);
+/* Parses, fills in what has computed defaults (ports, listeners, pools, threads) and checks what a
+ * single key cannot know: pools that overlap one another, limits above the pool, a wrap without its
+ * key file, the same address twice. False with one line in `error`. */
+bool amm_tunneld_config_load(struct amm_tunneld_config *config, const char *file,
+                             struct amm_view text, char error[AMM_CONF_ERROR]);
 
 /* Listeners are numbered over all ports in the order of the file: struct amm_path.link of UDP. */
 unsigned amm_listeners(const struct amm_tunneld_config *config);

@@ -1,12 +1,14 @@
-/* What the holder hands to the engine: descriptors, state memory, configuration and files (DESIGN.md P2).
+/* What the holder hands to the engine: descriptors, state memory, configuration and files
+ * (DESIGN.md P2).
  *
- * The holder owns everything that must outlive an engine and starts `amm-tunneld --engine FD` as the
- * unprivileged user, where FD is one end of a SEQPACKET pair, the *channel*. The engine first receives the whole
- * hand-over; later the channel carries struct amm_channel_message both ways. When the channel closes, the other
- * side is gone: the engine then drains and ends. Owner: the main thread of each process. */
+ * The holder owns everything that must outlive an engine and starts `amm-tunneld --engine FD` as
+ * the unprivileged user, where FD is one end of a SEQPACKET pair, the *channel*. The engine first
+ * receives the whole hand-over; later the channel carries struct amm_channel_message both ways.
+ * When the channel closes, the other side is gone: the engine then drains and ends. Owner: the main
+ * thread of each process. */
 #pragma once
 
-#include "tunneld/config.h"
+#include "config.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -19,14 +21,15 @@ enum { AMM_HANDOFF_VERSION = 1, AMM_STATE_VERSION = 1 };
 struct amm_state {
     uint32_t magic, version;
     uint32_t n_ports, n_handshake;
-    uint32_t size_of_peer;                       /* sizeof(struct amm_peer), as a guard */
-    uint32_t sessions_per_thread;                /* records in each session table */
-    uint64_t size;                               /* of the whole mapping */
-    uint64_t peers_at[AMM_PORTS_MAX];            /* offset of amm_peer_table_size(slots of the port) */
-    uint64_t sessions_at[AMM_THREADS_MAX];       /* offset of amm_session_table_size(sessions_per_thread) */
-    uint64_t engine_at;                          /* 256 KiB for the engine's own use, zeroed when new */
-    uint32_t engine_starts;                      /* 1 for the first engine; written by the holder */
-    int64_t started;                             /* wall seconds, of the holder */
+    uint32_t size_of_peer;            /* sizeof(struct amm_peer), as a guard */
+    uint32_t sessions_per_thread;     /* records in each session table */
+    uint64_t size;                    /* of the whole mapping */
+    uint64_t peers_at[AMM_PORTS_MAX]; /* offset of amm_peer_table_size(slots of the port) */
+    uint64_t
+        sessions_at[AMM_THREADS_MAX]; /* offset of amm_session_table_size(sessions_per_thread) */
+    uint64_t engine_at;               /* 256 KiB for the engine's own use, zeroed when new */
+    uint32_t engine_starts;           /* 1 for the first engine; written by the holder */
+    int64_t started;                  /* wall seconds, of the holder */
 };
 
 enum { AMM_STATE_ENGINE = 262144 };
@@ -54,7 +57,7 @@ enum amm_blob_kind {
     AMM_BLOB_KEY,
     AMM_BLOB_CRL,
     AMM_BLOB_ROSTER,
-    AMM_BLOB_WRAP_KEY,                                  /* + port index */
+    AMM_BLOB_WRAP_KEY,                                   /* + port index */
     AMM_BLOB_V2_KEY = AMM_BLOB_WRAP_KEY + AMM_PORTS_MAX, /* + port index */
     AMM_BLOB_COUNT = AMM_BLOB_V2_KEY + AMM_PORTS_MAX,
 };
@@ -62,7 +65,8 @@ enum amm_blob_kind {
 struct amm_blob {
     const char *text; /* NUL behind `len` bytes; NULL: not configured, or unreadable */
     size_t len;
-    const char *problem; /* NULL, or why the file could not be read; at a reload: raise the alarm, keep the last */
+    const char *problem; /* NULL, or why the file could not be read; at a reload: raise the alarm,
+                            keep the last */
 };
 
 struct amm_material {
@@ -84,13 +88,15 @@ struct amm_handoff {
     uint8_t n_ports;
     uint8_t n_listeners;             /* = amm_listeners(config) */
     bool tun_steered[AMM_PORTS_MAX]; /* false: queues get packets of any worker; hand over */
-    uint8_t listener_port[AMM_LISTENERS_MAX];              /* port index */
+    uint8_t listener_port[AMM_LISTENERS_MAX]; /* port index */
     struct amm_listen listeners[AMM_LISTENERS_MAX];
-    int udp_handshake[AMM_LISTENERS_MAX][AMM_THREADS_MAX]; /* [listener][thread]; -1 for TCP listeners */
+    int udp_handshake[AMM_LISTENERS_MAX]
+                     [AMM_THREADS_MAX]; /* [listener][thread]; -1 for TCP listeners */
     int udp_worker[AMM_LISTENERS_MAX][AMM_THREADS_MAX];
-    int tcp[AMM_LISTENERS_MAX][AMM_THREADS_MAX];           /* listening; [listener][handshake thread]; -1 for UDP */
-    int tun[AMM_PORTS_MAX][AMM_THREADS_MAX];               /* [port index][worker] */
-    int control;                                           /* listening, non-blocking, SEQPACKET */
+    int tcp[AMM_LISTENERS_MAX]
+           [AMM_THREADS_MAX]; /* listening; [listener][handshake thread]; -1 for UDP */
+    int tun[AMM_PORTS_MAX][AMM_THREADS_MAX]; /* [port index][worker] */
+    int control;                             /* listening, non-blocking, SEQPACKET */
 };
 
 /* Engine side: receives everything and maps the state. False with a sentence in `error`. */
@@ -103,10 +109,11 @@ enum amm_channel_type {
     AMM_CHANNEL_MATERIAL = 16, /* files were read again; take with amm_channel_receive */
     AMM_CHANNEL_STOP = 17,     /* drain: tell every gateway to reconnect, then exit 0 */
     /* engine -> holder */
-    AMM_CHANNEL_READY = 32,    /* serving: before it, exit code 2 means "bad configuration", which is not retried */
+    AMM_CHANNEL_READY =
+        32, /* serving: before it, exit code 2 means "bad configuration", which is not retried */
     AMM_CHANNEL_RELOAD = 33,   /* read the files again (AMM_IPC_RELOAD) */
-    AMM_CHANNEL_ACCEPTED = 34, /* `good`: bit 1 << kind for each blob that is in use now; what is not in it is kept
-                                  by the holder as it was, for the next engine */
+    AMM_CHANNEL_ACCEPTED = 34, /* `good`: bit 1 << kind for each blob that is in use now; what is
+                                  not in it is kept by the holder as it was, for the next engine */
 };
 
 struct amm_channel_message {
@@ -123,6 +130,7 @@ bool amm_channel_send(int channel, uint32_t type, uint32_t good);
 
 /* ---- the engine's entry, in engine.c ---- */
 
-/* Serves until it is told to stop; the exit code: 0 after STOP or a lost holder, 2 for files it cannot use (said
- * on standard error), 1 for anything else. SIGTERM, SIGINT and SIGHUP are ignored here: the holder gets them. */
+/* Serves until it is told to stop; the exit code: 0 after STOP or a lost holder, 2 for files it
+ * cannot use (said on standard error), 1 for anything else. SIGTERM, SIGINT and SIGHUP are ignored
+ * here: the holder gets them. */
 int amm_engine_main(struct amm_handoff *handoff);

@@ -1,4 +1,5 @@
-/* The clocks and the kernel's random generator: fetched here, passed down everywhere else. Any thread. */
+/* The clocks and the kernel's random generator: fetched here, passed down everywhere else. Any
+ * thread. */
 #pragma once
 
 #include "base/random.h"

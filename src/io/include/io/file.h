@@ -7,12 +7,12 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* Reads a regular file of at most `limit` bytes. `out->data` is malloc'd, has a NUL behind its len bytes, and
- * belongs to the caller; wipe it if it is secret. */
+/* Reads a regular file of at most `limit` bytes. `out->data` is malloc'd, has a NUL behind its len
+ * bytes, and belongs to the caller; wipe it if it is secret. */
 bool amm_file_read(const char *path, size_t limit, struct amm_span *out, char *error, size_t room);
 
-/* Replaces the file in one step (temporary file, fsync, rename, fsync of the folder): a reader sees the old or
- * the new one, whole. */
+/* Replaces the file in one step (temporary file, fsync, rename, fsync of the folder): a reader sees
+ * the old or the new one, whole. */
 bool amm_file_write(const char *path, struct amm_view text, mode_t mode, char *error, size_t room);
 
 /* Makes a folder and those above it that are missing (mode for the last, 0755 for the others). */

@@ -1,8 +1,10 @@
-/* Log lines of the daemons: one line an event on standard error, `level=warning event=join-refused port=1190 ...`.
+/* Log lines of the daemons: one line an event on standard error, `level=warning event=join-refused
+ * port=1190 ...`.
  *
- * Values are quoted when they hold anything but plain characters, and every byte outside printable ASCII is
- * escaped, so that a peer cannot forge a line or reach a terminal. There is no formatter for key material. At most
- * AMM_LOG_BURST lines per event id leave in ten seconds; what was held back is said in the next line
+ * Values are quoted when they hold anything but plain characters, and every byte outside printable
+ * ASCII is escaped, so that a peer cannot forge a line or reach a terminal. There is no formatter
+ * for key material. At most AMM_LOG_BURST lines per event id leave in ten seconds; what was held
+ * back is said in the next line
  * (`suppressed=N`). Any thread. */
 #pragma once
 
@@ -49,11 +51,13 @@ static inline struct amm_field amm_field_ipv4(const char *key, uint32_t ip)
 }
 
 /* `event` is a stable id in static storage ("join-refused"). */
-void amm_log_write(enum amm_log_level level, const char *event, const struct amm_field *fields, size_t n);
+void amm_log_write(enum amm_log_level level, const char *event, const struct amm_field *fields,
+                   size_t n);
 
-/* amm_log(AMM_LOG_INFO, "joined", amm_field_text("gateway", name), amm_field_number("port", 1190)) */
+/* amm_log(AMM_LOG_INFO, "joined", amm_field_text("gateway", name), amm_field_number("port", 1190))
+ */
 #define amm_log(level, event, ...)                                                                 \
-    amm_log_write(level, event, (const struct amm_field[]){__VA_ARGS__},                          \
+    amm_log_write(level, event, (const struct amm_field[]){__VA_ARGS__},                           \
                   sizeof((const struct amm_field[]){__VA_ARGS__}) / sizeof(struct amm_field))
 
 /* The line without its newline, for tests and other outputs; cut to fit. Returns the length. */

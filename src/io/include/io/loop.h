@@ -1,5 +1,5 @@
-/* A thin epoll set with an eventfd to wake it from other threads. One owner thread; only amm_loop_wake may be
- * called from others. Level-triggered: what is not read is reported again. */
+/* A thin epoll set with an eventfd to wake it from other threads. One owner thread; only
+ * amm_loop_wake may be called from others. Level-triggered: what is not read is reported again. */
 #pragma once
 
 #include "base/time.h"
@@ -9,7 +9,11 @@
 
 struct amm_loop;
 
-enum amm_interest { AMM_READ = 1, AMM_WRITE = 2, AMM_EXCLUSIVE = 4 /* with AMM_READ: one thread is woken */ };
+enum amm_interest {
+    AMM_READ = 1,
+    AMM_WRITE = 2,
+    AMM_EXCLUSIVE = 4 /* with AMM_READ: one thread is woken */
+};
 
 enum { AMM_LOOP_READY = 64 };
 
@@ -22,13 +26,15 @@ struct amm_ready {
 struct amm_loop *amm_loop_new(void); /* NULL: out of descriptors or memory */
 struct amm_loop *amm_loop_free(struct amm_loop *loop);
 
-/* `tag` comes back in amm_ready; `interest` 0 keeps the descriptor in the set but silent (but for hang-up). */
+/* `tag` comes back in amm_ready; `interest` 0 keeps the descriptor in the set but silent (but for
+ * hang-up). */
 bool amm_loop_add(struct amm_loop *loop, int fd, unsigned interest, uint64_t tag);
 bool amm_loop_change(struct amm_loop *loop, int fd, unsigned interest, uint64_t tag);
 void amm_loop_remove(struct amm_loop *loop, int fd);
 
-/* Waits until something is ready, amm_loop_wake was called, a signal came, or monotonic time `deadline` (AMM_NEVER:
- * no limit; a past time: does not wait). How many were written to out. */
-unsigned amm_loop_wait(struct amm_loop *loop, amm_time deadline, struct amm_ready out[AMM_LOOP_READY]);
+/* Waits until something is ready, amm_loop_wake was called, a signal came, or monotonic time
+ * `deadline` (AMM_NEVER: no limit; a past time: does not wait). How many were written to out. */
+unsigned amm_loop_wait(struct amm_loop *loop, amm_time deadline,
+                       struct amm_ready out[AMM_LOOP_READY]);
 
 void amm_loop_wake(struct amm_loop *loop);

@@ -1,5 +1,6 @@
-/* Links, addresses and routes of the calling thread's network namespace, IPv4 inside (rtnetlink by libmnl).
- * Functions return false with a sentence in `error[room]`; what already is as asked is success. */
+/* Links, addresses and routes of the calling thread's network namespace, IPv4 inside (rtnetlink by
+ * libmnl). Functions return false with a sentence in `error[room]`; what already is as asked is
+ * success. */
 #pragma once
 
 #include <stdbool.h>
@@ -11,20 +12,25 @@ struct amm_link_settings {
     uint32_t tx_queue; /* 0: leave */
     bool up;           /* false: leave */
 };
-bool amm_link_set(const char *name, const struct amm_link_settings *settings, char *error, size_t room);
+bool amm_link_set(const char *name, const struct amm_link_settings *settings, char *error,
+                  size_t room);
 bool amm_link_delete(const char *name, char *error, size_t room);
 
 /* disable_ipv6=1, before the link goes up: no neighbour discovery, no link-local address. */
 bool amm_link_disable_ipv6(const char *name, char *error, size_t room);
 
-/* Adds `ip`/`prefix` (host order). `peer` not 0: a point-to-point address; then prefix belongs to the peer. */
-bool amm_link_add_address(const char *name, uint32_t ip, uint8_t prefix, uint32_t peer, char *error, size_t room);
+/* Adds `ip`/`prefix` (host order). `peer` not 0: a point-to-point address; then prefix belongs to
+ * the peer. */
+bool amm_link_add_address(const char *name, uint32_t ip, uint8_t prefix, uint32_t peer, char *error,
+                          size_t room);
 
 /* Adds or replaces / deletes a route to network/prefix, through `gateway` (0: on link). */
-bool amm_route_add(const char *link, uint32_t network, uint8_t prefix, uint32_t gateway, char *error, size_t room);
+bool amm_route_add(const char *link, uint32_t network, uint8_t prefix, uint32_t gateway,
+                   char *error, size_t room);
 bool amm_route_delete(const char *link, uint32_t network, uint8_t prefix, char *error, size_t room);
 
-/* A prefix that is in use here: an address of this host, or a route that is not the default route. */
+/* A prefix that is in use here: an address of this host, or a route that is not the default route.
+ */
 struct amm_prefix {
     uint32_t network;
     uint8_t prefix;

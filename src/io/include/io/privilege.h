@@ -13,8 +13,8 @@ struct amm_user {
 /* A user by name or by number (a number without an account has the group of the same number). */
 bool amm_user_find(const char *text, struct amm_user *out, char *error, size_t room);
 
-/* Becomes `user` for good: no supplementary groups, no capabilities (also none to gain: no_new_privs, empty
- * bounding set), not dumpable. Call before threads start. */
+/* Becomes `user` for good: no supplementary groups, no capabilities (also none to gain:
+ * no_new_privs, empty bounding set), not dumpable. Call before threads start. */
 bool amm_privileges_drop(const struct amm_user *user, char *error, size_t room);
 
 /* No core dumps, no ptrace by others: for processes that hold keys. */

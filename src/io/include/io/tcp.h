@@ -1,5 +1,5 @@
-/* TCP transport: non-blocking, close-on-exec, TCP_NODELAY sockets, and the frames on them: a 16-bit length, then
- * that many bytes (openvpn-protocol.md, TCP framing). */
+/* TCP transport: non-blocking, close-on-exec, TCP_NODELAY sockets, and the frames on them: a 16-bit
+ * length, then that many bytes (openvpn-protocol.md, TCP framing). */
 #pragma once
 
 #include "base/address.h"
@@ -15,7 +15,8 @@ enum { AMM_FRAME_MAX = 1768, AMM_FRAME_QUEUE = 256 * 1024 };
 /* [::] serves IPv4 too. -1 with a sentence; errno is kept. */
 int amm_tcp_listen(const struct amm_address *local, bool reuse_port, char *error, size_t room);
 
-/* -1 if there is none, or out of descriptors (EMFILE, ENFILE: the caller stops polling for a while). */
+/* -1 if there is none, or out of descriptors (EMFILE, ENFILE: the caller stops polling for a
+ * while). */
 int amm_tcp_accept(int fd, struct amm_address *remote, struct amm_address *local);
 
 /* Starts to connect; writable when decided, then ask amm_tcp_connect_result: 0 or an errno. */
@@ -38,9 +39,11 @@ enum amm_frame_result {
     AMM_FRAME_BROKEN, /* length 0 or above AMM_FRAME_MAX: close the connection */
 };
 
-/* Takes the next frame from `*bytes` (a chunk as read) and moves it on. `*frame` points into the chunk or into the
- * reader and may be changed in place; it is valid until the next call with this reader. */
-enum amm_frame_result amm_frame_next(struct amm_frame_reader *reader, struct amm_span *bytes, struct amm_span *frame);
+/* Takes the next frame from `*bytes` (a chunk as read) and moves it on. `*frame` points into the
+ * chunk or into the reader and may be changed in place; it is valid until the next call with this
+ * reader. */
+enum amm_frame_result amm_frame_next(struct amm_frame_reader *reader, struct amm_span *bytes,
+                                     struct amm_span *frame);
 
 /* ---- frames out: a bounded queue ---- */
 
@@ -52,8 +55,10 @@ struct amm_frame_writer {
 bool amm_frame_writer_init(struct amm_frame_writer *writer); /* false: out of memory */
 void amm_frame_writer_deinit(struct amm_frame_writer *writer);
 
-/* Queues one frame of head followed by tail (either may be empty); false if it does not fit: dropped whole. */
+/* Queues one frame of head followed by tail (either may be empty); false if it does not fit:
+ * dropped whole. */
 bool amm_frame_add(struct amm_frame_writer *writer, struct amm_view head, struct amm_view tail);
 
-/* Sends what the socket takes. False if the connection is over. While writer->len is not 0: wait for writable. */
+/* Sends what the socket takes. False if the connection is over. While writer->len is not 0: wait
+ * for writable. */
 bool amm_frame_flush(struct amm_frame_writer *writer, int fd);

@@ -1,5 +1,5 @@
-/* Tun devices: IFF_VNET_HDR always, multi-queue on a server (dataplane.md 6, 11, 21). In the namespace of the
- * calling thread. File descriptors are non-blocking and close-on-exec. */
+/* Tun devices: IFF_VNET_HDR always, multi-queue on a server (dataplane.md 6, 11, 21). In the
+ * namespace of the calling thread. File descriptors are non-blocking and close-on-exec. */
 #pragma once
 
 #include "base/bytes.h"
@@ -20,13 +20,14 @@ struct amm_tun_settings {
     bool udp_offload;        /* out: whether the kernel also gives UDP super-packets (USO) */
 };
 
-/* Makes the device with its queues; fds[queues]. The owner is set before a second queue can be attached. The
- * device vanishes with its last descriptor. False with a sentence in `error`. */
+/* Makes the device with its queues; fds[queues]. The owner is set before a second queue can be
+ * attached. The device vanishes with its last descriptor. False with a sentence in `error`. */
 bool amm_tun_open(struct amm_tun_settings *settings, int *fds, char *error, size_t room);
 
 /* One packet: its length, 0 if there is none, -1 if the queue is gone. `vnet` is in host order. */
 ssize_t amm_tun_read(int fd, struct amm_vnet *vnet, struct amm_span buffer);
 
-/* Writes one packet. `framed`: AMM_VNET_LEN bytes of header first, as amm_coalesce_take gives it. False: refused. */
+/* Writes one packet. `framed`: AMM_VNET_LEN bytes of header first, as amm_coalesce_take gives it.
+ * False: refused. */
 bool amm_tun_write_framed(int fd, struct amm_view framed);
 bool amm_tun_write(int fd, struct amm_view packet);

@@ -1,10 +1,12 @@
 /* UDP sockets that receive and send batches (dataplane.md 21, 25).
  *
- * A *batch* is one buffer of datagrams of the same size (the last may be shorter), received by UDP_GRO or sent by
- * UDP_SEGMENT. A batch is not a peer: all of it has one remote address, but each datagram is checked by itself.
+ * A *batch* is one buffer of datagrams of the same size (the last may be shorter), received by
+ * UDP_GRO or sent by UDP_SEGMENT. A batch is not a peer: all of it has one remote address, but each
+ * datagram is checked by itself.
  *
- * Path MTU discovery by ICMP is off (IP_PMTUDISC_OMIT): a forged "fragmentation needed" cannot shrink a path, and
- * a datagram above the interface's MTU leaves fragmented. Sockets are non-blocking and close-on-exec. */
+ * Path MTU discovery by ICMP is off (IP_PMTUDISC_OMIT): a forged "fragmentation needed" cannot
+ * shrink a path, and a datagram above the interface's MTU leaves fragmented. Sockets are
+ * non-blocking and close-on-exec. */
 #pragma once
 
 #include "base/address.h"
@@ -20,7 +22,7 @@ struct amm_udp_settings {
     struct amm_address local; /* [::] serves IPv4 too; family NONE: like [::] with any port */
     bool reuse_port;          /* one group of sockets for threads */
     bool gro;
-    unsigned buffer;          /* bytes of socket buffer each way; 0: 4 MiB. Forced if privileged. */
+    unsigned buffer; /* bytes of socket buffer each way; 0: 4 MiB. Forced if privileged. */
 };
 
 /* A bound socket, or -1 with a sentence in `error[room]`; errno is kept (EADDRINUSE). */
@@ -30,19 +32,24 @@ struct amm_udp_batch {
     struct amm_address remote;
     struct amm_address local; /* the address that was asked; .port is the socket's */
     size_t len;
-    size_t segment;           /* bytes of each datagram but the last; `len` for a single one; 0: empty datagram */
+    size_t segment; /* bytes of each datagram but the last; `len` for a single one; 0: empty
+                       datagram */
 };
 
 enum amm_udp_result {
     AMM_UDP_OK,
-    AMM_UDP_AGAIN,   /* nothing there, or the send buffer is full: drop and count */
-    AMM_UDP_SPLIT,   /* sent, but as single datagrams: the batch did not fit the path's MTU, use a smaller segment */
-    AMM_UDP_FAILED,  /* this packet cannot be sent (no route, refused by the firewall); or the socket is broken */
+    AMM_UDP_AGAIN,  /* nothing there, or the send buffer is full: drop and count */
+    AMM_UDP_SPLIT,  /* sent, but as single datagrams: the batch did not fit the path's MTU, use a
+                       smaller segment */
+    AMM_UDP_FAILED, /* this packet cannot be sent (no route, refused by the firewall); or the socket
+                       is broken */
 };
 
-/* One receive into `buffer` (AMM_UDP_BUFFER bytes if the socket has GRO). `local_port` is written to
- * out->local.port. Pending ICMP errors are swallowed. Datagrams that were cut off are dropped. */
-enum amm_udp_result amm_udp_receive(int fd, uint16_t local_port, struct amm_span buffer, struct amm_udp_batch *out);
+/* One receive into `buffer` (AMM_UDP_BUFFER bytes if the socket has GRO). `local_port` is written
+ * to out->local.port. Pending ICMP errors are swallowed. Datagrams that were cut off are dropped.
+ */
+enum amm_udp_result amm_udp_receive(int fd, uint16_t local_port, struct amm_span buffer,
+                                    struct amm_udp_batch *out);
 
 struct amm_udp_slot {
     struct amm_span buffer;
@@ -52,10 +59,11 @@ struct amm_udp_slot {
 /* Fills up to n (at most AMM_UDP_MANY) slots in one call; how many were filled. */
 unsigned amm_udp_receive_many(int fd, uint16_t local_port, struct amm_udp_slot *slots, unsigned n);
 
-/* Sends `bytes` as datagrams of `segment` bytes (0: one datagram), from local->ip unless local is NULL or its
- * family NONE. More than 64 segments or 64 KiB are cut into several calls here. */
-enum amm_udp_result amm_udp_send(int fd, const struct amm_address *remote, const struct amm_address *local,
-                                 struct amm_view bytes, size_t segment);
+/* Sends `bytes` as datagrams of `segment` bytes (0: one datagram), from local->ip unless local is
+ * NULL or its family NONE. More than 64 segments or 64 KiB are cut into several calls here. */
+enum amm_udp_result amm_udp_send(int fd, const struct amm_address *remote,
+                                 const struct amm_address *local, struct amm_view bytes,
+                                 size_t segment);
 
 struct amm_udp_packet {
     struct amm_address remote, local; /* local as in amm_udp_send */
