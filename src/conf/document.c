@@ -62,7 +62,8 @@ static void write_key_example(struct amm_writer *w, const struct amm_conf_key *k
     amm_write_str(w, "# (");
     write_allowed(w, key, ", ");
     amm_write_text(w, "%s)\n", key->reloadable ? "; SIGHUP takes it over" : "");
-    amm_write_text(w, "%s%s = %s\n", key->initial ? "" : "#", key->name, key->initial ? key->initial : "");
+    amm_write_text(w, "%s%s = %s\n", key->initial ? "" : "#", key->name,
+                   key->initial ? key->initial : "");
 }
 
 bool amm_conf_example(const struct amm_conf_schema *schema, char *out, size_t room)
@@ -85,7 +86,8 @@ bool amm_conf_example(const struct amm_conf_schema *schema, char *out, size_t ro
                 write_key_example(&w, key);
                 continue;
             }
-            /* Sections stay comments: one that is there replaces what the program does without it. */
+            /* Sections stay comments: one that is there replaces what the program does without it.
+             */
             amm_write_str(&w, "#\n");
             write_comment(&w, key->doc);
             amm_write_text(&w, "#%s = %s\n", key->name, key->initial ? key->initial : "");
@@ -111,7 +113,9 @@ bool amm_conf_markdown(const struct amm_conf_schema *schema, char *out, size_t r
         if (*s->name != '\0') {
             amm_write_text(&w, "\n### `[%s%s]`\n", s->name, s->is_named ? " NAME" : "");
         }
-        amm_write_text(&w, "\n%s\n\n| key | allowed | default | reload | meaning |\n|---|---|---|---|---|\n", s->doc);
+        amm_write_text(
+            &w, "\n%s\n\n| key | allowed | default | reload | meaning |\n|---|---|---|---|---|\n",
+            s->doc);
         for (const struct amm_conf_key *key = schema->keys; key->name != NULL; key++) {
             if (strcmp(key->section, s->name) != 0) {
                 continue;

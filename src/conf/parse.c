@@ -123,15 +123,17 @@ static int find_choice(const char *choices, struct amm_view text)
     }
 }
 
-static bool set_string(struct parser *p, const struct amm_conf_key *key, struct amm_view value, const char *shown,
-                       char *out)
+static bool set_string(struct parser *p, const struct amm_conf_key *key, struct amm_view value,
+                       const char *shown, char *out)
 {
     size_t max = key->max > 0 && key->max < AMM_CONF_TEXT ? key->max : AMM_CONF_TEXT - 1;
     if (value.len > max) {
-        return fail(p, "%s: \"%s\" is too long (allowed: up to %zu characters)", key->name, shown, max);
+        return fail(p, "%s: \"%s\" is too long (allowed: up to %zu characters)", key->name, shown,
+                    max);
     }
     if (value.len < key->min) {
-        return fail(p, "%s: \"%s\" is too short (allowed: %u characters or more)", key->name, shown, key->min);
+        return fail(p, "%s: \"%s\" is too short (allowed: %u characters or more)", key->name, shown,
+                    key->min);
     }
     memset(out, 0, AMM_CONF_TEXT);
     if (value.len > 0) {
@@ -140,8 +142,8 @@ static bool set_string(struct parser *p, const struct amm_conf_key *key, struct 
     return true;
 }
 
-static bool set_number(struct parser *p, const struct amm_conf_key *key, struct amm_view value, const char *shown,
-                       uint32_t *out)
+static bool set_number(struct parser *p, const struct amm_conf_key *key, struct amm_view value,
+                       const char *shown, uint32_t *out)
 {
     bool is_duration = key->type == AMM_CONF_DURATION;
     uint64_t number;
@@ -151,15 +153,15 @@ static bool set_number(struct parser *p, const struct amm_conf_key *key, struct 
                     is_duration ? " seconds, or with s, m, h, d" : "");
     }
     if (number < key->min || number > key->max) {
-        return fail(p, "%s: \"%s\" is out of range (allowed: %u to %u%s)", key->name, shown, key->min, key->max,
-                    is_duration ? " seconds" : "");
+        return fail(p, "%s: \"%s\" is out of range (allowed: %u to %u%s)", key->name, shown,
+                    key->min, key->max, is_duration ? " seconds" : "");
     }
     *out = (uint32_t)number;
     return true;
 }
 
-static bool set_choice(struct parser *p, const struct amm_conf_key *key, struct amm_view value, const char *shown,
-                       uint8_t *out)
+static bool set_choice(struct parser *p, const struct amm_conf_key *key, struct amm_view value,
+                       const char *shown, uint8_t *out)
 {
     int index = find_choice(key->choices, value);
     if (index < 0) {
@@ -169,8 +171,8 @@ static bool set_choice(struct parser *p, const struct amm_conf_key *key, struct 
     return true;
 }
 
-static bool set_bool(struct parser *p, const struct amm_conf_key *key, struct amm_view value, const char *shown,
-                     bool *out)
+static bool set_bool(struct parser *p, const struct amm_conf_key *key, struct amm_view value,
+                     const char *shown, bool *out)
 {
     if (!equals(value, "yes") && !equals(value, "no")) {
         return fail(p, "%s: \"%s\" is neither yes nor no (allowed: yes, no)", key->name, shown);
@@ -179,7 +181,8 @@ static bool set_bool(struct parser *p, const struct amm_conf_key *key, struct am
     return true;
 }
 
-static bool set_typed(struct parser *p, const struct amm_conf_key *key, struct amm_view value, const char *shown)
+static bool set_typed(struct parser *p, const struct amm_conf_key *key, struct amm_view value,
+                      const char *shown)
 {
     void *member = (uint8_t *)p->into + key->offset;
     switch (key->type) {
@@ -203,7 +206,8 @@ static bool set_value(struct parser *p, const struct amm_conf_key *key, struct a
     char shown[NAME_BYTES];
     amm_text_clean(shown, sizeof shown, value);
     if (!is_printable(value)) {
-        return fail(p, "%s: \"%s\" holds control characters (allowed: printable text)", key->name, shown);
+        return fail(p, "%s: \"%s\" holds control characters (allowed: printable text)", key->name,
+                    shown);
     }
     if (!set_typed(p, key, value, shown)) {
         return false;
@@ -218,7 +222,8 @@ static bool set_value(struct parser *p, const struct amm_conf_key *key, struct a
 static bool set_defaults(struct parser *p)
 {
     for (const struct amm_conf_key *key = p->schema->keys; key->name != NULL; key++) {
-        if (strcmp(key->section, p->section->name) != 0 || key->initial == NULL || key->type == AMM_CONF_LIST) {
+        if (strcmp(key->section, p->section->name) != 0 || key->initial == NULL ||
+            key->type == AMM_CONF_LIST) {
             continue;
         }
         if (!set_value(p, key, amm_view_str(key->initial))) {
@@ -232,16 +237,18 @@ static bool end_section(struct parser *p)
 {
     for (size_t i = 0; p->schema->keys[i].name != NULL; i++) {
         const struct amm_conf_key *key = &p->schema->keys[i];
-        if (strcmp(key->section, p->section->name) == 0 && key->initial == NULL && key->type != AMM_CONF_LIST &&
-            !(p->seen >> i & 1)) {
-            return fail(p, "%s: must be given%s%s%s", key->name, *key->section ? " in section [" : "", key->section,
+        if (strcmp(key->section, p->section->name) == 0 && key->initial == NULL &&
+            key->type != AMM_CONF_LIST && !(p->seen >> i & 1)) {
+            return fail(p, "%s: must be given%s%s%s", key->name,
+                        *key->section ? " in section [" : "", key->section,
                         *key->section ? "]" : "");
         }
     }
     return true;
 }
 
-static bool begin_section(struct parser *p, const struct amm_conf_section *section, struct amm_view name)
+static bool begin_section(struct parser *p, const struct amm_conf_section *section,
+                          struct amm_view name)
 {
     char reason[AMM_CONF_ERROR / 2] = "not allowed";
     p->section = section;
@@ -276,7 +283,8 @@ static bool parse_section_line(struct parser *p, struct amm_view line)
         }
         if (s->is_named != (name.len > 0) || !is_printable(name)) {
             return fail(p, "[%s]: this section %s (allowed: [%s%s])", shown,
-                        s->is_named ? "needs a name" : "has no name", s->name, s->is_named ? " NAME" : "");
+                        s->is_named ? "needs a name" : "has no name", s->name,
+                        s->is_named ? " NAME" : "");
         }
         if (!s->is_named && p->sections_seen >> (s - p->schema->sections) & 1) {
             return fail(p, "[%s]: stands twice", shown);
@@ -315,7 +323,8 @@ static bool parse_key_line(struct parser *p, struct amm_view line)
     }
     if (elsewhere != NULL) {
         return fail(p, "%s: not in this section (allowed: %s%s%s)", shown,
-                    *elsewhere ? "in [" : "at the top of the file", elsewhere, *elsewhere ? "]" : "");
+                    *elsewhere ? "in [" : "at the top of the file", elsewhere,
+                    *elsewhere ? "]" : "");
     }
     return fail(p, "%s: unknown key", shown);
 }
@@ -342,8 +351,8 @@ static bool begin_top(struct parser *p)
     return fail(p, "the schema has no top section");
 }
 
-bool amm_conf_parse(const struct amm_conf_schema *schema, void *config, const char *file, struct amm_view text,
-                    char error[AMM_CONF_ERROR])
+bool amm_conf_parse(const struct amm_conf_schema *schema, void *config, const char *file,
+                    struct amm_view text, char error[AMM_CONF_ERROR])
 {
     struct parser p = {.schema = schema, .config = config, .file = file, .line = 1, .error = error};
     error[0] = '\0';

@@ -58,13 +58,18 @@ static const struct amm_conf_section sections[] = {
 };
 
 static const struct amm_conf_key keys[] = {
-    {"", "title", AMM_CONF_STRING, offsetof(struct sample, title), 1, 10, NULL, NULL, false, "A title.", NULL},
-    {"", "count", AMM_CONF_NUMBER, offsetof(struct sample, count), 1, 8189, NULL, "7", true, "How many.", NULL},
-    {"", "wait", AMM_CONF_DURATION, offsetof(struct sample, wait), 1, 86400, NULL, "5m", false, "How long.", NULL},
-    {"", "on", AMM_CONF_BOOL, offsetof(struct sample, on), 0, 0, NULL, "yes", false, "Whether.", NULL},
-    {"", "color", AMM_CONF_CHOICE, offsetof(struct sample, color), 0, 0, "red|green|blue", "green", false, "Which.",
+    {"", "title", AMM_CONF_STRING, offsetof(struct sample, title), 1, 10, NULL, NULL, false,
+     "A title.", NULL},
+    {"", "count", AMM_CONF_NUMBER, offsetof(struct sample, count), 1, 8189, NULL, "7", true,
+     "How many.", NULL},
+    {"", "wait", AMM_CONF_DURATION, offsetof(struct sample, wait), 1, 86400, NULL, "5m", false,
+     "How long.", NULL},
+    {"", "on", AMM_CONF_BOOL, offsetof(struct sample, on), 0, 0, NULL, "yes", false, "Whether.",
      NULL},
-    {"sub", "limit", AMM_CONF_NUMBER, offsetof(struct sub, limit), 0, 99, NULL, "3", false, "Up to.", NULL},
+    {"", "color", AMM_CONF_CHOICE, offsetof(struct sample, color), 0, 0, "red|green|blue", "green",
+     false, "Which.", NULL},
+    {"sub", "limit", AMM_CONF_NUMBER, offsetof(struct sub, limit), 0, 99, NULL, "3", false,
+     "Up to.", NULL},
     {"sub", "listen", AMM_CONF_LIST, 0, 0, 0, NULL, NULL, false, "Where.", parse_listen},
     {NULL},
 };
@@ -117,20 +122,27 @@ static void defaults_stand_where_nothing_is_said(void **state)
 static void errors_name_file_line_key_and_what_is_allowed(void **state)
 {
     (void)state;
-    refused("title = t\ncount = many\n", "f.conf:2: count: \"many\" is not a number (allowed: 1 to 8189)");
-    refused("title = t\ncount = 0\n", "f.conf:2: count: \"0\" is out of range (allowed: 1 to 8189)");
+    refused("title = t\ncount = many\n",
+            "f.conf:2: count: \"many\" is not a number (allowed: 1 to 8189)");
+    refused("title = t\ncount = 0\n",
+            "f.conf:2: count: \"0\" is out of range (allowed: 1 to 8189)");
     refused("title = t\ncount = 99999999999\n",
             "f.conf:2: count: \"99999999999\" is not a number (allowed: 1 to 8189)");
     refused("title = t\n\ncount = 4294967297\n",
             "f.conf:3: count: \"4294967297\" is out of range (allowed: 1 to 8189)");
-    refused("title = t\nwait = 2d\n", "f.conf:2: wait: \"2d\" is out of range (allowed: 1 to 86400 seconds)");
-    refused("title = t\nwait = m\n",
-            "f.conf:2: wait: \"m\" is not a duration (allowed: 1 to 86400 seconds, or with s, m, h, d)");
-    refused("title = t\non = true\n", "f.conf:2: on: \"true\" is neither yes nor no (allowed: yes, no)");
-    refused("title = t\ncolor = re\n", "f.conf:2: color: \"re\" is not known (allowed: red|green|blue)");
-    refused("title = 12345678901\n", "f.conf:1: title: \"12345678901\" is too long (allowed: up to 10 characters)");
+    refused("title = t\nwait = 2d\n",
+            "f.conf:2: wait: \"2d\" is out of range (allowed: 1 to 86400 seconds)");
+    refused("title = t\nwait = m\n", "f.conf:2: wait: \"m\" is not a duration (allowed: 1 to 86400 "
+                                     "seconds, or with s, m, h, d)");
+    refused("title = t\non = true\n",
+            "f.conf:2: on: \"true\" is neither yes nor no (allowed: yes, no)");
+    refused("title = t\ncolor = re\n",
+            "f.conf:2: color: \"re\" is not known (allowed: red|green|blue)");
+    refused("title = 12345678901\n",
+            "f.conf:1: title: \"12345678901\" is too long (allowed: up to 10 characters)");
     refused("title =\n", "f.conf:1: title: \"\" is too short (allowed: 1 characters or more)");
-    refused("title = a\x01z\n", "f.conf:1: title: \"a_z\" holds control characters (allowed: printable text)");
+    refused("title = a\x01z\n",
+            "f.conf:1: title: \"a_z\" holds control characters (allowed: printable text)");
 }
 
 static void structure_is_checked(void **state)
@@ -143,12 +155,15 @@ static void structure_is_checked(void **state)
             "f.conf:3: count: not in this section (allowed: at the top of the file)");
     refused("title = t\ntitle = u\n", "f.conf:2: title: stands twice");
     refused("title\n", "f.conf:1: \"title\" has no '=' (allowed: key = value)");
-    refused("title = t\n[sub]\n", "f.conf:2: [sub]: this section needs a name (allowed: [sub NAME])");
+    refused("title = t\n[sub]\n",
+            "f.conf:2: [sub]: this section needs a name (allowed: [sub NAME])");
     refused("title = t\n[sup a]\n", "f.conf:2: [sup a]: unknown section");
-    refused("title = t\n[sub a\n", "f.conf:2: section without ']' (allowed: [name] alone on its line)");
+    refused("title = t\n[sub a\n",
+            "f.conf:2: section without ']' (allowed: [name] alone on its line)");
     refused("title = t\n[]\n", "f.conf:2: []: unknown section");
     refused("title = t\n[sub a]\n[sub b]\n[sub c]\n", "f.conf:4: [sub c]: too many (allowed: 2)");
-    refused("title = t\n[sub a]\nlisten =\n", "f.conf:3: listen: \"\" is empty (allowed: an address)");
+    refused("title = t\n[sub a]\nlisten =\n",
+            "f.conf:3: listen: \"\" is empty (allowed: an address)");
 }
 
 static void a_line_may_not_be_endless(void **state)
