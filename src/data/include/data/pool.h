@@ -1,8 +1,8 @@
 /* Inner addresses: one pool a port, one fixed slot per gateway and port (doc/protocol, ADR).
  *
- * net30:  slot s owns the /30 at N + 4s; the gateway is N + 4s + 2, its virtual endpoint N + 4s + 1.
- * subnet: slot s is N + 1 + s.
- * The server's own tunnel address is N + 1 in both. Addresses are numbers in host order. */
+ * net30:  slot s owns the /30 at N + 4s; the gateway is N + 4s + 2, its virtual endpoint N + 4s
+ * + 1. subnet: slot s is N + 1 + s. The server's own tunnel address is N + 1 in both. Addresses are
+ * numbers in host order. */
 #pragma once
 
 #include <stdbool.h>
@@ -15,7 +15,7 @@ enum { AMM_SLOT_BITS = 13, AMM_SLOT_MAX = (1 << AMM_SLOT_BITS) - 1 };
 
 struct amm_pool {
     uint32_t network;
-    uint8_t prefix; /* 16..29 */
+    uint8_t prefix;   /* 16..29 */
     uint8_t topology; /* enum amm_topology */
     uint8_t reserved[2];
 };
@@ -39,7 +39,8 @@ bool amm_pool_parse(struct amm_pool *out, const char *text, enum amm_topology to
 
 bool amm_pool_overlap(uint32_t network_a, uint8_t prefix_a, uint32_t network_b, uint8_t prefix_b);
 
-/* peer id = generation << 13 | slot, generation 0..2046: 0xFFFFFF ("no peer id") and slot 0 never occur. */
+/* peer id = generation << 13 | slot, generation 0..2046: 0xFFFFFF ("no peer id") and slot 0 never
+ * occur. */
 enum { AMM_GENERATIONS = 2047 };
 static inline uint32_t amm_peer_id(uint32_t generation, uint32_t slot)
 {

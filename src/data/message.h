@@ -1,0 +1,14 @@
+/* Payloads of the data channel that are no IP packets (openvpn-protocol.md 9). */
+#pragma once
+
+#include <stdint.h>
+
+enum {
+    AMM_MESSAGE_MAGIC = 16, /* bytes of the two constants below */
+    AMM_MESSAGE_EXIT = 6, /* operation behind amm_message_occ: the sender leaves, or wants us to */
+};
+
+static const uint8_t amm_message_ping[AMM_MESSAGE_MAGIC] = {
+    0x2a, 0x18, 0x7b, 0xf3, 0x64, 0x1e, 0xb4, 0xcb, 0x07, 0xed, 0x2d, 0x0a, 0x98, 0x1f, 0xc7, 0x48};
+static const uint8_t amm_message_occ[AMM_MESSAGE_MAGIC] = {
+    0x28, 0x7f, 0x34, 0x6b, 0xd4, 0xef, 0x7a, 0x81, 0x2d, 0x56, 0xb8, 0xd3, 0xaf, 0xc5, 0x45, 0x9c};
