@@ -1,0 +1,132 @@
+/* ammctl: the command line of amm. Groups of commands, each a table; global options come first. */
+#include "ctl.h"
+
+#include "io/file.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static const struct {
+    const char *name;
+    const struct ctl_command *commands;
+} groups[] = {
+    {"tunnel", ctl_tunnel_commands},
+    {"gateway", ctl_gateway_commands},
+    {"pki", ctl_pki_commands},
+};
+
+#define CTL_CONFIG "/etc/amm/amm.conf"
+
+enum { N_GROUPS = sizeof groups / sizeof groups[0] };
+
+int ctl_fail(enum ctl_exit status, const char *format, ...)
+{
+    fputs("ammctl: ", stderr);
+    va_list args;
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fputc('\n', stderr);
+    return status;
+}
+
+static void print_usage(FILE *out, const char *only)
+{
+    fputs("usage: ammctl [--config FILE] [-o json] GROUP COMMAND ...\n", out);
+    for (size_t g = 0; g < N_GROUPS; g++) {
+        if (only != NULL && strcmp(only, groups[g].name) != 0) {
+            continue;
+        }
+        fputc('\n', out);
+        for (const struct ctl_command *c = groups[g].commands; c->name != NULL; c++) {
+            fprintf(out, "  %s %s %s\n", groups[g].name, c->name, c->usage);
+        }
+    }
+    fputs("\nexit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 not found or down, 4 server does "
+          "not answer\n",
+          out);
+}
+
+/* Reads the server's configuration. Without it only the commands that need none work, so a file that is not
+ * there is an error only when it was named, or is needed. */
+static enum ctl_exit load_config(struct ctl *ctl, struct amm_tunneld_config *config, const char *file)
+{
+    char error[AMM_CONF_ERROR];
+    struct amm_span text;
+    const char *path = file ? file : CTL_CONFIG;
+    if (file == NULL && access(path, F_OK) != 0) {
+        return CTL_OK;
+    }
+    if (!amm_file_read(path, AMM_CONFIG_FILE_MAX, &text, error, sizeof error)) {
+        return ctl_fail(CTL_USAGE, "%s", error);
+    }
+    bool loaded = amm_tunneld_config_load(config, path, amm_view_of(text), error);
+    free(text.data);
+    if (!loaded) {
+        return ctl_fail(CTL_USAGE, "%s", error);
+    }
+    ctl->config = config;
+    return CTL_OK;
+}
+
+/* Takes the global options out of argv, wherever they stand, so that `-o json` may come last. */
+static bool take_global_options(struct ctl *ctl, const char **config_file, int *argc, char **argv)
+{
+    int kept = 1;
+    for (int i = 1; i < *argc; i++) {
+        if (strcmp(argv[i], "--config") == 0 && i + 1 < *argc) {
+            *config_file = argv[++i];
+        } else if (strcmp(argv[i], "-o") == 0 && i + 1 < *argc) {
+            i++;
+            if (strcmp(argv[i], "json") != 0 && strcmp(argv[i], "table") != 0) {
+                ctl_fail(CTL_USAGE, "-o takes json or table, not \"%s\"", argv[i]);
+                return false;
+            }
+            ctl->json = argv[i][0] == 'j';
+        } else {
+            argv[kept++] = argv[i];
+        }
+    }
+    argv[kept] = NULL;
+    *argc = kept;
+    return true;
+}
+
+/* The command that argv names, or NULL. */
+static const struct ctl_command *find_command(int argc, char **argv)
+{
+    for (size_t g = 0; argc >= 3 && g < N_GROUPS; g++) {
+        for (const struct ctl_command *c = groups[g].commands; c->name != NULL; c++) {
+            if (strcmp(argv[1], groups[g].name) == 0 && strcmp(argv[2], c->name) == 0) {
+                return c;
+            }
+        }
+    }
+    return NULL;
+}
+
+int main(int argc, char **argv)
+{
+    static struct amm_tunneld_config config;
+    struct ctl ctl = {0};
+    const char *config_file = NULL;
+    if (!take_global_options(&ctl, &config_file, &argc, argv)) {
+        return CTL_USAGE;
+    }
+    if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0)) {
+        print_usage(stdout, argc >= 3 ? argv[2] : NULL);
+        return CTL_OK;
+    }
+    const struct ctl_command *command = find_command(argc, argv);
+    if (command == NULL) {
+        print_usage(stderr, argc >= 2 ? argv[1] : NULL);
+        return CTL_USAGE;
+    }
+    enum ctl_exit status = load_config(&ctl, &config, config_file);
+    if (status == CTL_OK && ctl.config == NULL && command->needs_config) {
+        status = ctl_fail(CTL_USAGE, "%s is not there; name the server's configuration with --config", CTL_CONFIG);
+    }
+    return status != CTL_OK ? (int)status : command->run(&ctl, argc - 2, argv + 2);
+}

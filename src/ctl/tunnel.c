@@ -1,0 +1,361 @@
+/* ammctl tunnel: what the tunnel server is doing, and telling gateways to reconnect. */
+#include "ctl.h"
+
+#include "crypto/aead.h"
+#include "data/pool.h"
+
+#include <getopt.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+static void print_json(json_t *value)
+{
+    json_dumpf(value, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
+    putchar('\n');
+    json_decref(value);
+}
+
+/* ---- status ---- */
+
+static json_t *server_json(const struct amm_ipc_server *s)
+{
+    json_t *alarms = json_array();
+    if (s->alarms & AMM_ALARM_CRL) {
+        json_array_append_new(alarms, json_string("revocation-list"));
+    }
+    if (s->alarms & AMM_ALARM_ROSTER) {
+        json_array_append_new(alarms, json_string("gateways-file"));
+    }
+    if (s->alarms & AMM_ALARM_CERTIFICATE) {
+        json_array_append_new(alarms, json_string("certificate"));
+    }
+    return json_pack("{s:s, s:s, s:i, s:i, s:I, s:i, s:s, s:o}", "version", s->version, "aead", s->aead,
+                     "workers", (int)s->workers, "handshake_threads", (int)s->handshake_threads, "started",
+                     (json_int_t)s->started, "engine_restarts", (int)s->engine_restarts, "namespace",
+                     s->namespace_name, "alarms", alarms);
+}
+
+static json_t *port_json(const struct amm_ipc_port *p)
+{
+    char ip[AMM_IPV4_TEXT], pool[AMM_IPV4_TEXT + 4];
+    snprintf(pool, sizeof pool, "%s/%u", amm_ipv4_text(p->network, ip), p->prefix);
+    return json_pack("{s:i, s:s, s:s, s:i, s:i, s:i, s:i, s:b}", "port", (int)p->port, "pool", pool, "topology",
+                     p->topology == AMM_SUBNET ? "subnet" : "net30", "up", (int)p->up, "limit", (int)p->limit,
+                     "slots", (int)p->slots, "handshakes", (int)p->handshakes, "draining", (int)p->draining);
+}
+
+static json_t *peer_json(const struct amm_ipc_peer *p)
+{
+    char inner[AMM_IPV4_TEXT], remote[AMM_ADDRESS_TEXT], local[AMM_ADDRESS_TEXT];
+    return json_pack(
+        "{s:s, s:i, s:s, s:s, s:s, s:s, s:i, s:s, s:i, s:I, s:i, s:I, s:I, s:I, s:I, s:I, s:s, s:s}", "name",
+        p->name, "port", (int)p->port, "address", amm_ipv4_text(p->inner_ip, inner), "remote",
+        amm_address_text(&p->path.remote, remote), "local", amm_address_text(&p->path.local, local), "transport",
+        p->path.transport == AMM_TCP ? "tcp" : "udp", "peer_id", (int)p->peer_id, "cipher",
+        amm_cipher_name(p->cipher), "key_id", (int)p->key_id, "since", (json_int_t)p->since, "idle_ms",
+        (int)p->idle_ms, "rx_packets", (json_int_t)p->rx_packets, "rx_bytes", (json_int_t)p->rx_bytes,
+        "tx_packets", (json_int_t)p->tx_packets, "tx_bytes", (json_int_t)p->tx_bytes, "dropped",
+        (json_int_t)p->dropped, "last_error", p->last_error, "client", p->client);
+}
+
+static void peer_row(struct ctl_table *table, const struct amm_ipc_peer *p, int64_t now)
+{
+    char inner[AMM_IPV4_TEXT], remote[AMM_ADDRESS_TEXT], age[CTL_TIME_TEXT], rx[CTL_TIME_TEXT], tx[CTL_TIME_TEXT];
+    ctl_table_cell(table, "%s", p->name);
+    ctl_table_cell(table, "%u", p->port);
+    ctl_table_cell(table, "%s/30", amm_ipv4_text(p->inner_ip, inner));
+    ctl_table_cell(table, "%s %s", p->path.transport == AMM_TCP ? "tcp" : "udp",
+                   amm_address_text(&p->path.remote, remote));
+    ctl_table_cell(table, "%s", amm_cipher_name(p->cipher));
+    ctl_table_cell(table, "%s", ctl_age_text(now - p->since, age));
+    ctl_table_cell(table, "%u.%us", p->idle_ms / 1000, p->idle_ms / 100 % 10);
+    ctl_table_cell(table, "%s", ctl_bytes_text(p->rx_bytes, rx));
+    ctl_table_cell(table, "%s", ctl_bytes_text(p->tx_bytes, tx));
+    ctl_table_cell(table, "%s", p->last_error[0] ? p->last_error : "-");
+}
+
+static void port_row(struct ctl_table *table, const struct amm_ipc_port *p)
+{
+    char ip[AMM_IPV4_TEXT];
+    ctl_table_cell(table, "%u", p->port);
+    ctl_table_cell(table, "%s/%u", amm_ipv4_text(p->network, ip), p->prefix);
+    ctl_table_cell(table, "%s", p->topology == AMM_SUBNET ? "subnet" : "net30");
+    ctl_table_cell(table, "%u of %u", p->up, p->limit);
+    ctl_table_cell(table, "%u", p->handshakes);
+    ctl_table_cell(table, "%s", p->draining ? "draining" : "-");
+}
+
+/* Asks one question and hands each answer to `take`. */
+static enum ctl_exit ask(const struct ctl *ctl, struct amm_ipc_message *message,
+                         void (*take)(void *context, const struct amm_ipc_message *answer), void *context)
+{
+    int fd = ctl_control_open(ctl);
+    if (fd < 0) {
+        return CTL_NO_SERVER;
+    }
+    enum ctl_exit status = CTL_NO_SERVER;
+    if (ctl_control_send(fd, message)) {
+        while (ctl_control_next(fd, message, &status)) {
+            take(context, message);
+        }
+    }
+    close(fd);
+    return status;
+}
+
+struct status_view {
+    struct ctl_table ports, peers;
+    json_t *server, *port_list, *peer_list;
+    uint32_t alarms;
+    uint16_t peer_prefix;
+    int64_t now;
+};
+
+static void take_status(void *context, const struct amm_ipc_message *answer)
+{
+    struct status_view *view = context;
+    if (answer->type == AMM_IPC_SERVER) {
+        json_decref(view->server);
+        view->server = server_json(&answer->server);
+        view->alarms = answer->server.alarms;
+    } else if (answer->type == AMM_IPC_PORT) {
+        json_array_append_new(view->port_list, port_json(&answer->port));
+        port_row(&view->ports, &answer->port);
+    } else if (answer->type == AMM_IPC_PEER) {
+        json_array_append_new(view->peer_list, peer_json(&answer->peer));
+        peer_row(&view->peers, &answer->peer, view->now);
+    }
+}
+
+static int tunnel_status(const struct ctl *ctl, int argc, char **argv)
+{
+    (void)argv;
+    if (argc != 1) {
+        return ctl_fail(CTL_USAGE, "tunnel status takes no arguments");
+    }
+    struct status_view view = {.server = json_null(), .port_list = json_array(), .peer_list = json_array(),
+                               .now = time(NULL)};
+    ctl_table_init(&view.ports, 6, (const char *const[]){"PORT", "POOL", "TOPOLOGY", "UP", "JOINING", "STATE"});
+    ctl_table_init(&view.peers, 10,
+                   (const char *const[]){"GATEWAY", "PORT", "ADDRESS", "FROM", "CIPHER", "UP FOR", "LAST PACKET",
+                                         "RECEIVED", "SENT", "LAST ERROR"});
+    struct amm_ipc_message message = {.type = AMM_IPC_STATUS};
+    enum ctl_exit status = ask(ctl, &message, take_status, &view);
+    bool print = status == CTL_OK && !ctl->json;
+    if (print) {
+        ctl_table_print(&view.ports, stdout);
+        putchar('\n');
+        ctl_table_print(&view.peers, stdout);
+        if (view.alarms != 0) {
+            fputs("\nALARM: the server goes on with the last good version of a file it cannot read "
+                  "(see its log)\n",
+                  stderr);
+        }
+    } else {
+        free(view.ports.cells);
+        free(view.peers.cells);
+    }
+    if (status == CTL_OK && ctl->json) {
+        print_json(json_pack("{s:O, s:O, s:O}", "server", view.server, "ports", view.port_list, "peers",
+                             view.peer_list));
+    }
+    json_decref(view.server);
+    json_decref(view.port_list);
+    json_decref(view.peer_list);
+    return status;
+}
+
+/* ---- counters ---- */
+
+struct counter_view {
+    struct ctl_table table;
+    json_t *list;
+    bool all;
+};
+
+static void take_counter(void *context, const struct amm_ipc_message *answer)
+{
+    struct counter_view *view = context;
+    if (answer->type != AMM_IPC_COUNTER || (answer->counter.value == 0 && !view->all)) {
+        return;
+    }
+    const struct amm_ipc_counter *c = &answer->counter;
+    json_object_set_new(view->list, c->name, json_integer((json_int_t)c->value));
+    ctl_table_cell(&view->table, "%s", c->name);
+    ctl_table_cell(&view->table, "%llu", (unsigned long long)c->value);
+    ctl_table_cell(&view->table, "%s", c->text);
+}
+
+static int tunnel_counters(const struct ctl *ctl, int argc, char **argv)
+{
+    struct counter_view view = {.list = json_object(), .all = argc == 2 && strcmp(argv[1], "--all") == 0};
+    if (argc != 1 && !view.all) {
+        json_decref(view.list);
+        return ctl_fail(CTL_USAGE, "tunnel counters takes --all or nothing");
+    }
+    ctl_table_init(&view.table, 3, (const char *const[]){"COUNTER", "VALUE", "MEANING"});
+    struct amm_ipc_message message = {.type = AMM_IPC_COUNTERS};
+    enum ctl_exit status = ask(ctl, &message, take_counter, &view);
+    if (status == CTL_OK && ctl->json) {
+        print_json(json_incref(view.list));
+    }
+    if (status == CTL_OK && !ctl->json) {
+        ctl_table_print(&view.table, stdout);
+    } else {
+        free(view.table.cells);
+    }
+    json_decref(view.list);
+    return status;
+}
+
+/* ---- events and refused joins ---- */
+
+static json_t *event_json(const struct amm_ipc_event *e)
+{
+    char inner[AMM_IPV4_TEXT], remote[AMM_ADDRESS_TEXT];
+    return json_pack("{s:s, s:I, s:i, s:s, s:s, s:s, s:s, s:s, s:s}", "event", amm_ipc_event_name(e->kind), "at",
+                     (json_int_t)e->at, "port", (int)e->port, "name", e->name, "remote",
+                     amm_address_text(&e->remote, remote), "address",
+                     e->inner_ip ? amm_ipv4_text(e->inner_ip, inner) : "", "client", e->client, "reason",
+                     e->reason, "text", e->text);
+}
+
+static void print_event(const struct ctl *ctl, const struct amm_ipc_event *e)
+{
+    if (ctl->json) {
+        json_t *event = event_json(e);
+        json_dumpf(event, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER);
+        putchar('\n');
+        json_decref(event);
+    } else {
+        char at[CTL_TIME_TEXT], remote[AMM_ADDRESS_TEXT];
+        printf("%s  %-8s port %u  %s  from %s%s%s%s%s\n", ctl_time_text(e->at, at), amm_ipc_event_name(e->kind),
+               e->port, e->name[0] ? e->name : "(no certificate)", amm_address_text(&e->remote, remote),
+               e->reason[0] ? "  " : "", e->reason, e->text[0] ? ": " : "", e->text);
+    }
+    fflush(stdout);
+}
+
+struct event_view {
+    const struct ctl *ctl;
+};
+
+static void take_event(void *context, const struct amm_ipc_message *answer)
+{
+    const struct event_view *view = context;
+    if (answer->type == AMM_IPC_EVENT) {
+        print_event(view->ctl, &answer->event);
+    }
+}
+
+static int tunnel_events(const struct ctl *ctl, int argc, char **argv)
+{
+    (void)argv;
+    if (argc != 1) {
+        return ctl_fail(CTL_USAGE, "tunnel events takes no arguments; Ctrl-C ends it");
+    }
+    struct amm_ipc_message message = {.type = AMM_IPC_EVENTS};
+    return ask(ctl, &message, take_event, &(struct event_view){ctl});
+}
+
+static int tunnel_refused(const struct ctl *ctl, int argc, char **argv)
+{
+    (void)argv;
+    if (argc != 1) {
+        return ctl_fail(CTL_USAGE, "tunnel refused takes no arguments");
+    }
+    struct amm_ipc_message message = {.type = AMM_IPC_REFUSALS};
+    return ask(ctl, &message, take_event, &(struct event_view){ctl});
+}
+
+/* ---- kick, drain, reload ---- */
+
+/* "90", "90s", "10m", "2h"; false if it is none of these or above a day. */
+static bool parse_hold(const char *text, uint32_t *seconds)
+{
+    char *end;
+    unsigned long value = strtoul(text, &end, 10);
+    unsigned long unit = 1;
+    if (end == text || value > 86400) {
+        return false;
+    }
+    if (*end != '\0') {
+        const char *found = strchr("smh", *end);
+        if (found == NULL || end[1] != '\0') {
+            return false;
+        }
+        unit = *end == 's' ? 1 : *end == 'm' ? 60 : 3600;
+    }
+    *seconds = (uint32_t)(value * unit);
+    return value * unit <= 86400;
+}
+
+static void take_nothing(void *context, const struct amm_ipc_message *answer)
+{
+    (void)context;
+    (void)answer;
+}
+
+/* kick NAME [--hold T] and drain [PORT] [--hold T] differ in what the one argument means. */
+static int reconnect(const struct ctl *ctl, enum amm_ipc_type type, int argc, char **argv)
+{
+    static const struct option options[] = {{"hold", required_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+    struct amm_ipc_message message = {.type = type};
+    int option;
+    optind = 0;
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        if (option != 'h' || !parse_hold(optarg, &message.ask.hold)) {
+            return ctl_fail(CTL_USAGE, "--hold takes a time up to a day: 90s, 10m, 2h");
+        }
+    }
+    const char *what = optind < argc ? argv[optind] : NULL;
+    if (optind + 1 < argc || (type == AMM_IPC_KICK && what == NULL)) {
+        return ctl_fail(CTL_USAGE, type == AMM_IPC_KICK ? "tunnel kick takes one gateway name"
+                                                        : "tunnel drain takes at most one port");
+    }
+    if (type == AMM_IPC_KICK) {
+        if (strlen(what) > AMM_NAME_MAX) {
+            return ctl_fail(CTL_USAGE, "%s: a gateway name has at most %d characters", what, AMM_NAME_MAX);
+        }
+        memcpy(message.ask.name, what, strlen(what) + 1);
+    } else if (what != NULL) {
+        char *end;
+        unsigned long port = strtoul(what, &end, 10);
+        if (*end != '\0' || port == 0 || port > 65535) {
+            return ctl_fail(CTL_USAGE, "%s is not a port number", what);
+        }
+        message.ask.port = (uint16_t)port;
+    }
+    return ask(ctl, &message, take_nothing, NULL);
+}
+
+static int tunnel_kick(const struct ctl *ctl, int argc, char **argv)
+{
+    return reconnect(ctl, AMM_IPC_KICK, argc, argv);
+}
+
+static int tunnel_drain(const struct ctl *ctl, int argc, char **argv)
+{
+    return reconnect(ctl, AMM_IPC_DRAIN, argc, argv);
+}
+
+static int tunnel_reload(const struct ctl *ctl, int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    struct amm_ipc_message message = {.type = AMM_IPC_RELOAD};
+    return ask(ctl, &message, take_nothing, NULL);
+}
+
+const struct ctl_command ctl_tunnel_commands[] = {
+    {"status", "  ports and the tunnels that are up", tunnel_status, true},
+    {"counters", "[--all]  dropped packets by reason, and totals", tunnel_counters, true},
+    {"events", "  joined, left, moved, refused, as they happen", tunnel_events, true},
+    {"refused", "  the last refused joins, with the reason and the cure", tunnel_refused, true},
+    {"kick", "GATEWAY [--hold 10m]  tell a gateway to reconnect; refuse it for a while", tunnel_kick, true},
+    {"drain", "[PORT] [--hold 10m]  tell all gateways (of a port) to reconnect", tunnel_drain, true},
+    {"reload", "  read the gateways file and the revocation lists again", tunnel_reload, true},
+    {NULL, NULL, NULL, false},
+};
