@@ -1,13 +1,11 @@
-#include "inner.h"
+#include "ip.h"
 
-#include "data/offload.h"
-
-enum { OPTION_END = 0, OPTION_NOP = 1, OPTION_MSS = 2, MSS_LEN = 4, TCP_CHECKSUM = 16 };
+enum { OPTION_END = 0, OPTION_NOP = 1, OPTION_MSS = 2, MSS_LEN = 4 };
 
 /* Where the value of the MSS option stands in a TCP header of `len` bytes, or 0. */
 static size_t find_mss(const uint8_t *tcp, size_t len)
 {
-    size_t at = 20;
+    size_t at = AMM_TCP_HEADER;
     while (at < len && tcp[at] != OPTION_END) {
         if (tcp[at] == OPTION_NOP) {
             at++;
@@ -40,23 +38,25 @@ static void mend_checksum(uint8_t *checksum, uint16_t was, uint16_t is, bool odd
 void amm_mss_clamp(struct amm_span packet, uint16_t mss)
 {
     uint8_t *p = packet.data;
-    if (packet.len < 40 || p[0] >> 4 != 4 || p[9] != AMM_PROTOCOL_TCP) {
+    if (packet.len < AMM_IP_HEADER + AMM_TCP_HEADER || p[0] >> 4 != 4 ||
+        p[AMM_IP_PROTOCOL] != AMM_PROTOCOL_TCP) {
         return;
     }
-    size_t header = (size_t)(p[0] & 15) * 4;
-    if (header < 20 || packet.len < header + 20 || !(p[header + 13] & AMM_TCP_SYN) ||
-        (amm_load_u16(p + 6) & 0x1fff) != 0) {
+    size_t header = amm_ip_header_len(p);
+    if (header < AMM_IP_HEADER || packet.len < header + AMM_TCP_HEADER ||
+        !(p[header + AMM_TCP_FLAGS] & AMM_TCP_SYN) ||
+        (amm_load_u16(p + AMM_IP_FRAGMENT) & AMM_IP_OFFSET_BITS) != 0) {
         return;
     }
     uint8_t *tcp = p + header;
-    size_t tcp_header = (size_t)(tcp[12] >> 4) * 4;
-    if (tcp_header < 20 || tcp_header > packet.len - header) {
+    size_t tcp_header = amm_tcp_header_len(tcp);
+    if (tcp_header < AMM_TCP_HEADER || tcp_header > packet.len - header) {
         return;
     }
     size_t at = find_mss(tcp, tcp_header);
     if (at == 0 || amm_load_u16(tcp + at) <= mss) {
         return;
     }
-    mend_checksum(tcp + TCP_CHECKSUM, amm_load_u16(tcp + at), mss, at & 1);
+    mend_checksum(tcp + AMM_TCP_CHECKSUM, amm_load_u16(tcp + at), mss, at & 1);
     amm_store_u16(tcp + at, mss);
 }

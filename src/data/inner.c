@@ -1,6 +1,6 @@
 #include "inner.h"
 
-enum { IP_HEADER = 20, TCP_HEADER = 20, ICMP_HEADER = 8, FRAGMENT_BITS = 0x3fff };
+#include "ip.h"
 
 enum amm_drop amm_inner_sane(struct amm_span *inner, size_t largest)
 {
@@ -11,12 +11,12 @@ enum amm_drop amm_inner_sane(struct amm_span *inner, size_t largest)
     if (p[0] >> 4 != 4) {
         return p[0] >> 4 == 6 ? AMM_DROP_INNER_IPV6 : AMM_DROP_DATA_UNKNOWN_INNER;
     }
-    if (inner->len < IP_HEADER) {
+    if (inner->len < AMM_IP_HEADER) {
         return AMM_DROP_INNER_MALFORMED;
     }
-    size_t header = (size_t)(p[0] & 15) * 4;
-    size_t total = amm_load_u16(p + 2);
-    if (header < IP_HEADER || total < header || total > inner->len) {
+    size_t header = amm_ip_header_len(p);
+    size_t total = amm_load_u16(p + AMM_IP_LENGTH);
+    if (header < AMM_IP_HEADER || total < header || total > inner->len) {
         return AMM_DROP_INNER_MALFORMED;
     }
     if (total > largest) {
@@ -50,22 +50,22 @@ static bool is_allowed_icmp(uint8_t type)
 static enum amm_drop check_service(const struct amm_plane_config *config, const uint8_t *p,
                                    size_t len)
 {
-    size_t header = (size_t)(p[0] & 15) * 4;
+    size_t header = amm_ip_header_len(p);
     const uint8_t *payload = p + header;
     size_t left = len - header;
-    if (p[9] == AMM_PROTOCOL_ICMP) {
-        if (left < ICMP_HEADER) {
+    if (p[AMM_IP_PROTOCOL] == AMM_PROTOCOL_ICMP) {
+        if (left < AMM_ICMP_HEADER) {
             return AMM_DROP_INNER_MALFORMED;
         }
         return is_allowed_icmp(payload[0]) ? AMM_DROP_COUNT : AMM_DROP_INNER_SERVICE;
     }
-    if (p[9] == AMM_PROTOCOL_TCP) {
-        if (left < TCP_HEADER) {
+    if (p[AMM_IP_PROTOCOL] == AMM_PROTOCOL_TCP) {
+        if (left < AMM_TCP_HEADER) {
             return AMM_DROP_INNER_MALFORMED;
         }
         /* What is no opening SYN can only belong to a connection that the server has; its kernel
          * knows. */
-        bool opens = (payload[13] & (AMM_TCP_SYN | AMM_TCP_ACK)) == AMM_TCP_SYN;
+        bool opens = (payload[AMM_TCP_FLAGS] & (AMM_TCP_SYN | AMM_TCP_ACK)) == AMM_TCP_SYN;
         return !opens || is_published(config, amm_load_u16(payload + 2)) ? AMM_DROP_COUNT
                                                                          : AMM_DROP_INNER_SERVICE;
     }
@@ -85,16 +85,16 @@ enum amm_drop amm_inner_from_gateway(const struct amm_plane_config *config, uint
         return reason;
     }
     const uint8_t *p = inner->data;
-    if (amm_load_u16(p + 6) & FRAGMENT_BITS) {
+    if (amm_load_u16(p + AMM_IP_FRAGMENT) & AMM_IP_FRAGMENT_BITS) {
         return AMM_DROP_INNER_FRAGMENT;
     }
     if (config->no_inner_check) {
         return AMM_DROP_COUNT;
     }
-    if (amm_load_u32(p + 12) != own) {
+    if (amm_load_u32(p + AMM_IP_SOURCE) != own) {
         return AMM_DROP_INNER_SOURCE;
     }
-    if (amm_load_u32(p + 16) != server) {
+    if (amm_load_u32(p + AMM_IP_DESTINATION) != server) {
         return AMM_DROP_INNER_DESTINATION;
     }
     return check_service(config, p, inner->len);
@@ -107,5 +107,6 @@ enum amm_drop amm_inner_from_server(const struct amm_plane_config *config, uint3
     if (reason != AMM_DROP_COUNT || config->no_inner_check) {
         return reason;
     }
-    return amm_load_u32(inner->data + 16) == own ? AMM_DROP_COUNT : AMM_DROP_INNER_DESTINATION;
+    return amm_load_u32(inner->data + AMM_IP_DESTINATION) == own ? AMM_DROP_COUNT
+                                                                 : AMM_DROP_INNER_DESTINATION;
 }

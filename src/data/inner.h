@@ -6,14 +6,6 @@
 #include "base/drop.h"
 #include "data/plane.h"
 
-enum {
-    AMM_PROTOCOL_ICMP = 1,
-    AMM_PROTOCOL_TCP = 6,
-    AMM_PROTOCOL_UDP = 17,
-    AMM_TCP_SYN = 0x02,
-    AMM_TCP_ACK = 0x10,
-};
-
 /* Largest inner packet taken from a foreign peer whose own MTU is the usual one. */
 enum { AMM_INNER_MAX = 1500 };
 
