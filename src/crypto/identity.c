@@ -13,10 +13,10 @@ static const struct {
         {"unknown-issuer", "certificate was not issued by a CA that this side trusts (issue it "
                            "anew, or add its CA to the trusted ones)"},
     [AMM_TLS_EXPIRED] = {"expired",
-                         "certificate or revocation list has expired (check the clock of "
-                         "both sides, or renew it)"},
-    [AMM_TLS_NOT_YET_VALID] = {"not-yet-valid", "certificate or revocation list is not valid yet "
-                                                "(check the clock of both sides)"},
+                         "certificate has expired (check the clock of both sides, or renew "
+                         "the certificate)"},
+    [AMM_TLS_NOT_YET_VALID] = {"not-yet-valid",
+                               "certificate is not valid yet (check the clock of both sides)"},
     [AMM_TLS_REVOKED] = {"revoked", "certificate was revoked (issue a new one if the gateway is to "
                                     "come back)"},
     [AMM_TLS_WRONG_ROLE] = {"wrong-role",
@@ -35,6 +35,9 @@ static const struct {
                                         "(ECDHE with an AEAD cipher is needed)"},
     [AMM_TLS_PEER_ALERT] = {"peer-alert", "the peer refused us (its log says why)"},
     [AMM_TLS_PROTOCOL] = {"protocol", "the peer does not speak TLS as it should"},
+    [AMM_TLS_NO_CRL] = {"no-crl",
+                        "the revocation list of the certificate's issuer is missing or out of "
+                        "date (load a new one; nobody of this issuer can join before that)"},
 };
 
 const char *amm_tls_failure_name(enum amm_tls_failure failure)

@@ -1,0 +1,37 @@
+/* What the three files of the OpenSSL session share: tls_context.c, tls_verify.c, tls_openssl.c. */
+#pragma once
+
+#include "crl.h"
+#include "crypto/tls.h"
+#include "x509.h"
+
+#include <openssl/ssl.h>
+
+struct amm_tls_context {
+    OSSL_LIB_CTX *lib;
+    SSL_CTX *ssl;
+    STACK_OF(X509) * trusted;
+    struct crl_set *crls; /* NULL: revocation is not checked */
+    enum amm_role role;
+    bool no_role_check;
+    bool name_is_prefix;
+    bool names_a_server; /* expected_name is set */
+    char expected_name[AMM_NAME_MAX + 1];
+};
+
+struct amm_tls {
+    struct amm_tls_context *context;
+    SSL *ssl;
+    BIO *in, *out; /* owned by ssl */
+    int64_t wall;
+    enum amm_tls_state state;
+    enum amm_tls_failure failure;
+    bool has_identity;
+    struct amm_identity identity;
+    char version[64];
+    char detail[192];
+};
+
+/* OpenSSL's hook for the whole verification of the peer's chain. 1 accepts; 0 refuses, and then the
+ * session knows why. `context` is the struct amm_tls_context. */
+int tls_verify(X509_STORE_CTX *chain, void *context);
