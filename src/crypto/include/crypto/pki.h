@@ -43,7 +43,7 @@ struct amm_revocation {
 bool amm_pki_crl(const char *issuer_certificate, const char *issuer_key, const struct amm_revocation *revoked,
                  size_t n, uint64_t number, int64_t now, int64_t next, char **out, char *error, size_t room);
 
-/* Reads the identity fields of a PEM certificate. */
+/* Reads the identity fields of a PEM certificate. `issuer` is zero unless the certificate is self-signed. */
 bool amm_pki_identity(const char *certificate, struct amm_identity *out, char *error, size_t room);
 
 /* A static key (tls-auth, tls-crypt), 256 bytes, in the text form of openvpn-protocol.md 2.0, and back. */
