@@ -49,7 +49,7 @@ enum amm_frame_result amm_frame_next(struct amm_frame_reader *reader, struct amm
 
 struct amm_frame_writer {
     uint8_t *ring; /* AMM_FRAME_QUEUE bytes, touched only as far as it is used */
-    size_t start, len;
+    size_t start, len, touched;
 };
 
 bool amm_frame_writer_init(struct amm_frame_writer *writer); /* false: out of memory */

@@ -1,0 +1,105 @@
+#include "io/loop.h"
+
+#include "io/clock.h"
+
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+struct amm_loop {
+    int epoll;
+    int wake;
+};
+
+/* Marks the eventfd in the set; callers' tags are numbers and pointers, never all ones. */
+static const uint64_t wake_tag = UINT64_MAX;
+
+static uint32_t epoll_events(unsigned interest)
+{
+    return (interest & AMM_READ ? (uint32_t)EPOLLIN : 0) |
+           (interest & AMM_WRITE ? (uint32_t)EPOLLOUT : 0) |
+           (interest & AMM_EXCLUSIVE ? (uint32_t)EPOLLEXCLUSIVE : 0);
+}
+
+struct amm_loop *amm_loop_new(void)
+{
+    struct amm_loop *loop = calloc(1, sizeof *loop);
+    if (loop == NULL) {
+        return NULL;
+    }
+    loop->epoll = epoll_create1(EPOLL_CLOEXEC);
+    loop->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (loop->epoll < 0 || loop->wake < 0 || !amm_loop_add(loop, loop->wake, AMM_READ, wake_tag)) {
+        return amm_loop_free(loop);
+    }
+    return loop;
+}
+
+struct amm_loop *amm_loop_free(struct amm_loop *loop)
+{
+    if (loop != NULL) {
+        if (loop->epoll >= 0) {
+            close(loop->epoll);
+        }
+        if (loop->wake >= 0) {
+            close(loop->wake);
+        }
+        free(loop);
+    }
+    return NULL;
+}
+
+bool amm_loop_add(struct amm_loop *loop, int fd, unsigned interest, uint64_t tag)
+{
+    struct epoll_event event = {.events = epoll_events(interest), .data.u64 = tag};
+    return epoll_ctl(loop->epoll, EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
+bool amm_loop_change(struct amm_loop *loop, int fd, unsigned interest, uint64_t tag)
+{
+    struct epoll_event event = {.events = epoll_events(interest), .data.u64 = tag};
+    return epoll_ctl(loop->epoll, EPOLL_CTL_MOD, fd, &event) == 0;
+}
+
+void amm_loop_remove(struct amm_loop *loop, int fd)
+{
+    epoll_ctl(loop->epoll, EPOLL_CTL_DEL, fd, NULL);
+}
+
+unsigned amm_loop_wait(struct amm_loop *loop, amm_time deadline,
+                       struct amm_ready out[AMM_LOOP_READY])
+{
+    struct epoll_event events[AMM_LOOP_READY];
+    struct timespec timeout, *limit = NULL;
+    if (deadline != AMM_NEVER) {
+        amm_duration left = deadline - amm_now().mono;
+        left = left < 0 ? 0 : left;
+        timeout = (struct timespec){.tv_sec = left / AMM_SECOND, .tv_nsec = left % AMM_SECOND};
+        limit = &timeout;
+    }
+    int n = epoll_pwait2(loop->epoll, events, AMM_LOOP_READY, limit, NULL);
+    unsigned ready = 0;
+    for (int i = 0; i < n; i++) {
+        if (events[i].data.u64 == wake_tag) {
+            uint64_t count;
+            ssize_t got = read(loop->wake, &count, sizeof count);
+            (void)got;
+            continue;
+        }
+        out[ready++] = (struct amm_ready){
+            .tag = events[i].data.u64,
+            .readable = (events[i].events & EPOLLIN) != 0,
+            .writable = (events[i].events & EPOLLOUT) != 0,
+            .closed = (events[i].events & (EPOLLHUP | EPOLLERR)) != 0,
+        };
+    }
+    return ready;
+}
+
+void amm_loop_wake(struct amm_loop *loop)
+{
+    uint64_t one = 1;
+    ssize_t written = write(loop->wake, &one, sizeof one);
+    (void)written; /* full means: it is awake already */
+}
