@@ -200,18 +200,27 @@ static void note_prefix(struct listing *listing, uint32_t network, uint8_t prefi
     listing->n++;
 }
 
+/* The 32-bit attribute `type` behind a header of `header` bytes. */
+static bool find_number(const struct nlmsghdr *message, size_t header, uint16_t type, uint32_t *out)
+{
+    const struct nlattr *attr = mnl_nlmsg_get_payload_offset(message, header);
+    const char *end = mnl_nlmsg_get_payload_tail(message);
+    for (; mnl_attr_ok(attr, (int)(end - (const char *)attr)); attr = mnl_attr_next(attr)) {
+        if (mnl_attr_get_type(attr) == type && mnl_attr_get_payload_len(attr) == 4) {
+            *out = mnl_attr_get_u32(attr);
+            return true;
+        }
+    }
+    return false;
+}
+
 static int note_address(const struct nlmsghdr *message, void *context)
 {
     const struct ifaddrmsg *info = mnl_nlmsg_get_payload(message);
-    const struct nlattr *attr;
-    if (message->nlmsg_type != RTM_NEWADDR || info->ifa_family != AF_INET) {
-        return MNL_CB_OK;
-    }
-    mnl_attr_for_each(attr, message, sizeof *info)
-    {
-        if (mnl_attr_get_type(attr) == IFA_LOCAL && mnl_attr_get_payload_len(attr) == 4) {
-            note_prefix(context, ntohl(mnl_attr_get_u32(attr)), 32, true, info->ifa_index);
-        }
+    uint32_t ip;
+    if (message->nlmsg_type == RTM_NEWADDR && info->ifa_family == AF_INET &&
+        find_number(message, sizeof *info, IFA_LOCAL, &ip)) {
+        note_prefix(context, ntohl(ip), 32, true, info->ifa_index);
     }
     return MNL_CB_OK;
 }
@@ -219,22 +228,16 @@ static int note_address(const struct nlmsghdr *message, void *context)
 static int note_route(const struct nlmsghdr *message, void *context)
 {
     const struct rtmsg *info = mnl_nlmsg_get_payload(message);
-    const struct nlattr *attr;
     uint32_t network = 0, index = 0;
     if (message->nlmsg_type != RTM_NEWROUTE || info->rtm_family != AF_INET ||
         info->rtm_dst_len == 0 || info->rtm_table != RT_TABLE_MAIN ||
         info->rtm_type != RTN_UNICAST) {
         return MNL_CB_OK;
     }
-    mnl_attr_for_each(attr, message, sizeof *info)
-    {
-        if (mnl_attr_get_type(attr) == RTA_DST && mnl_attr_get_payload_len(attr) == 4) {
-            network = ntohl(mnl_attr_get_u32(attr));
-        } else if (mnl_attr_get_type(attr) == RTA_OIF && mnl_attr_get_payload_len(attr) == 4) {
-            index = mnl_attr_get_u32(attr);
-        }
+    find_number(message, sizeof *info, RTA_OIF, &index);
+    if (find_number(message, sizeof *info, RTA_DST, &network)) {
+        note_prefix(context, ntohl(network), info->rtm_dst_len, false, index);
     }
-    note_prefix(context, network, info->rtm_dst_len, false, index);
     return MNL_CB_OK;
 }
 

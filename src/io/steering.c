@@ -39,12 +39,11 @@ bool amm_steer_udp(int fd, unsigned handshakes, unsigned workers, char *error, s
     return true;
 }
 
-/* One eBPF instruction on constants and registers. */
-static struct bpf_insn insn(uint8_t code, uint8_t dst, uint8_t src, int16_t off, int32_t imm)
-{
-    return (struct bpf_insn){
-        .code = code, .dst_reg = dst & 0xf, .src_reg = src & 0xf, .off = off, .imm = imm};
-}
+/* One eBPF instruction; registers are constants. */
+#define INSN(op, dst, src, jump, value)                                                            \
+    {                                                                                              \
+        .code = (op), .dst_reg = (dst), .src_reg = (src), .off = (jump), .imm = (value)            \
+    }
 
 static int load_program(const struct bpf_insn *code, size_t n)
 {
@@ -63,19 +62,18 @@ bool amm_steer_tun(int fd, const struct amm_pool *pool, unsigned queues, char *e
     /* Packets start with the IP header. Loads of packet bytes want the context in r6, give host
      * order, and end the program with 0 beyond the end. */
     const struct bpf_insn code[] = {
-        insn(BPF_ALU64 | BPF_MOV | BPF_X, 6, 1, 0, 0),
-        insn(BPF_LD | BPF_ABS | BPF_B, 0, 0, 0, 0),
-        insn(BPF_ALU | BPF_RSH | BPF_K, 0, 0, 0, 4),
-        insn(BPF_JMP | BPF_JNE | BPF_K, 0, 0, 5, 4),
-        insn(BPF_LD | BPF_ABS | BPF_W, 0, 0, 0, 16),
-        insn(BPF_ALU | BPF_AND | BPF_K, 0, 0, 0, host_bits),
+        INSN(BPF_ALU64 | BPF_MOV | BPF_X, 6, 1, 0, 0),
+        INSN(BPF_LD | BPF_ABS | BPF_B, 0, 0, 0, 0),
+        INSN(BPF_ALU | BPF_RSH | BPF_K, 0, 0, 0, 4),
+        INSN(BPF_JMP | BPF_JNE | BPF_K, 0, 0, 5, 4),
+        INSN(BPF_LD | BPF_ABS | BPF_W, 0, 0, 0, 16),
+        INSN(BPF_ALU | BPF_AND | BPF_K, 0, 0, 0, host_bits),
         /* net30: slot = host >> 2; subnet: slot = host - 1 */
-        is_net30 ? insn(BPF_ALU | BPF_RSH | BPF_K, 0, 0, 0, 2)
-                 : insn(BPF_ALU | BPF_SUB | BPF_K, 0, 0, 0, 1),
-        insn(BPF_ALU | BPF_MOD | BPF_K, 0, 0, 0, (int32_t)queues),
-        insn(BPF_JMP | BPF_EXIT, 0, 0, 0, 0),
-        insn(BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, 0),
-        insn(BPF_JMP | BPF_EXIT, 0, 0, 0, 0),
+        INSN(BPF_ALU | BPF_K | (is_net30 ? BPF_RSH : BPF_SUB), 0, 0, 0, is_net30 ? 2 : 1),
+        INSN(BPF_ALU | BPF_MOD | BPF_K, 0, 0, 0, (int32_t)queues),
+        INSN(BPF_JMP | BPF_EXIT, 0, 0, 0, 0),
+        INSN(BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, 0),
+        INSN(BPF_JMP | BPF_EXIT, 0, 0, 0, 0),
     };
     int program = load_program(code, sizeof code / sizeof code[0]);
     if (program < 0) {
