@@ -1,5 +1,6 @@
-/* The stateless handshake cookie: the server's session id is a MAC over who asked, when, and with which key, so
- * that nothing is stored until the answer proves the address (doc/protocol/cookie.md). */
+/* The stateless handshake cookie: the server's session id is a MAC over who asked, when, and with
+ * which key, so that nothing is stored until the answer proves the address
+ * (doc/protocol/cookie.md). */
 #pragma once
 
 #include "base/address.h"
@@ -19,13 +20,15 @@ struct amm_cookie_claim {
     uint64_t wkc; /* amm_cookie_wkc of the client's WKc; 0 without tls-crypt-v2 */
 };
 
-/* Keyed short hash of WKc: binds the cookie to it, and names the rate-limit bucket of that key. Never 0. */
+/* Keyed short hash of WKc: binds the cookie to it, and names the rate-limit bucket of that key.
+ * Never 0. */
 uint64_t amm_cookie_wkc(const struct amm_cookie_key *key, struct amm_view wkc);
 
 /* The server session id to answer with. Never 0. Constant within a time slot. */
-uint64_t amm_cookie_make(const struct amm_cookie_key *key, const struct amm_cookie_claim *claim, amm_time now);
+uint64_t amm_cookie_make(const struct amm_cookie_key *key, const struct amm_cookie_claim *claim,
+                         amm_time now);
 
-/* True if `cookie` was made for `claim` in the slot of `now` or one of the two before; never a later one. Takes the
- * same time whatever the answer. */
-bool amm_cookie_check(const struct amm_cookie_key *key, const struct amm_cookie_claim *claim, amm_time now,
-                      uint64_t cookie);
+/* True if `cookie` was made for `claim` in the slot of `now` or one of the two before; never a
+ * later one. Takes the same time whatever the answer. */
+bool amm_cookie_check(const struct amm_cookie_key *key, const struct amm_cookie_claim *claim,
+                      amm_time now, uint64_t cookie);

@@ -1,5 +1,5 @@
-/* The key exchange message ("key method 2"), first application data of each side, and the options string in it
- * (doc/protocol/key-exchange.md). */
+/* The key exchange message ("key method 2"), first application data of each side, and the options
+ * string in it (doc/protocol/key-exchange.md). */
 #pragma once
 
 #include "base/address.h"
@@ -34,13 +34,15 @@ struct amm_key_method {
 
 enum amm_parse { AMM_PARSE_DONE, AMM_PARSE_MORE, AMM_PARSE_BAD };
 
-/* Decodes what `sender` sent. Give it all bytes received so far, at the end of each TLS record: DONE if a message
- * ends there (username, password and peer info may be missing as a whole), MORE if it ends inside a field, BAD
- * for good (drop KEY_METHOD). `out` holds secrets after DONE. */
-enum amm_parse amm_key_method_decode(struct amm_key_method *out, enum amm_role sender, struct amm_view bytes);
+/* Decodes what `sender` sent. Give it all bytes received so far, at the end of each TLS record:
+ * DONE if a message ends there (username, password and peer info may be missing as a whole), MORE
+ * if it ends inside a field, BAD for good (drop KEY_METHOD). `out` holds secrets after DONE. */
+enum amm_parse amm_key_method_decode(struct amm_key_method *out, enum amm_role sender,
+                                     struct amm_view bytes);
 
 /* Writes the message of `sender`; its length, or 0 if it does not fit. The result holds secrets. */
-size_t amm_key_method_encode(const struct amm_key_method *message, enum amm_role sender, struct amm_span out);
+size_t amm_key_method_encode(const struct amm_key_method *message, enum amm_role sender,
+                             struct amm_span out);
 
 /* ---- options string ---- */
 
@@ -53,8 +55,8 @@ struct amm_occ {
 struct amm_occ amm_occ_parse(struct amm_view options);
 
 /* A client's own string. */
-void amm_occ_client(struct amm_writer *w, const struct amm_wrap_config *wrap, enum amm_transport transport,
-                    uint16_t tun_mtu);
+void amm_occ_client(struct amm_writer *w, const struct amm_wrap_config *wrap,
+                    enum amm_transport transport, uint16_t tun_mtu);
 
 /* The server's answer: the client's string with the words that name a side turned round. */
 void amm_occ_answer(struct amm_writer *w, struct amm_view client);

@@ -1,5 +1,5 @@
-/* Control messages in words, after the key exchange: "PUSH_REQUEST", "AUTH_FAILED,..." (doc/protocol/text.md).
- * On the wire each ends with NUL; several may stand in one TLS record. */
+/* Control messages in words, after the key exchange: "PUSH_REQUEST", "AUTH_FAILED,..."
+ * (doc/protocol/text.md). On the wire each ends with NUL; several may stand in one TLS record. */
 #pragma once
 
 #include "base/bytes.h"
@@ -29,13 +29,14 @@ struct amm_text {
 
 enum amm_text_result { AMM_TEXT_TAKEN, AMM_TEXT_END, AMM_TEXT_BAD };
 
-/* Takes the next command off `*rest` (one TLS record). Trailing CR and LF are stripped, empty commands skipped.
- * BAD: not printable ASCII or not terminated; then all of the record is to be dropped (CONTROL_TEXT). */
+/* Takes the next command off `*rest` (one TLS record). Trailing CR and LF are stripped, empty
+ * commands skipped. BAD: not printable ASCII or not terminated; then all of the record is to be
+ * dropped (CONTROL_TEXT). */
 enum amm_text_result amm_text_next(struct amm_view *rest, struct amm_text *out);
 
 /* Writers; each adds the NUL. `reason` is cut and cleaned. */
 void amm_text_write(struct amm_writer *w, const char *command);
 
 /* The refusal in words that the client of these IV_PROTO bits understands. */
-void amm_text_refuse(struct amm_writer *w, enum amm_refusal refusal, uint16_t backoff, uint32_t iv_proto,
-                     const char *reason);
+void amm_text_refuse(struct amm_writer *w, enum amm_refusal refusal, uint16_t backoff,
+                     uint32_t iv_proto, const char *reason);

@@ -1,7 +1,8 @@
 /* Control packets on the wire: first byte, body, early-negotiation TLV (doc/protocol/wire.md).
  *
  *   byte0 | own_sid(8) | [wrap fields] | BODY | [WKc]
- *   BODY = n_acks(1) | n_acks x ack(4) | peer_sid(8) if n_acks > 0 | message_id(4) unless ACK_V1 | payload
+ *   BODY = n_acks(1) | n_acks x ack(4) | peer_sid(8) if n_acks > 0 | message_id(4) unless ACK_V1 |
+ * payload
  *
  * A session id is a number here, its eight bytes read as big-endian; 0 is no session id. */
 #pragma once
@@ -68,16 +69,17 @@ struct amm_control {
     uint8_t key_id;
     uint8_t n_acks;
     struct amm_view payload; /* borrowed */
-    struct amm_view wkc;     /* seal only, opcodes 10 and 11: appended in clear. Not set by decoding */
+    struct amm_view wkc; /* seal only, opcodes 10 and 11: appended in clear. Not set by decoding */
 };
 
-/* First look at a packet of any source, before any cryptography: length, opcode, session id. Sets opcode,
- * key_id and own_sid of `out`. False with *why (CONTROL_SHORT, CONTROL_OPCODE, CONTROL_ZERO_SID). */
+/* First look at a packet of any source, before any cryptography: length, opcode, session id. Sets
+ * opcode, key_id and own_sid of `out`. False with *why (CONTROL_SHORT, CONTROL_OPCODE,
+ * CONTROL_ZERO_SID). */
 bool amm_control_peek(struct amm_control *out, struct amm_view packet, enum amm_drop *why);
 
-/* Decodes BODY into `out`, whose opcode amm_control_peek (or amm_wrap_open) has set. All of `body` must be
- * accounted for. False with *why = CONTROL_MALFORMED: more than 8 acks, cut short, acks with a peer session id of
- * zero, ACK_V1 without acks or with trailing bytes. */
+/* Decodes BODY into `out`, whose opcode amm_control_peek (or amm_wrap_open) has set. All of `body`
+ * must be accounted for. False with *why = CONTROL_MALFORMED: more than 8 acks, cut short, acks
+ * with a peer session id of zero, ACK_V1 without acks or with trailing bytes. */
 bool amm_control_decode(struct amm_control *out, struct amm_view body, enum amm_drop *why);
 
 /* Writes BODY. A failed writer means that there was no room or that n_acks is above 8. */

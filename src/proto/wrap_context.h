@@ -1,16 +1,17 @@
 /* Wrapping of one session's control packets, as a flat value that lives in state memory
- * (doc/protocol/wrap.md). Two per session: one for key id 0, one, where negotiated, for all later keys.
+ * (doc/protocol/wrap.md). Two per session: one for key id 0, one, where negotiated, for all later
+ * keys.
  *
- * Time on the wire comes from amm_wrap_clock, never from the wall directly: it may not go backwards between the
- * stateless reset and the session that follows it, or the client drops all we say. */
+ * Time on the wire comes from amm_wrap_clock, never from the wall directly: it may not go backwards
+ * between the stateless reset and the session that follows it, or the client drops all we say. */
 #pragma once
 
 #include "base/time.h"
 #include "proto/wrap.h"
 #include "wire.h"
 
-/* Seconds for the `time` field: the wall clock as it stood when the clock was made, moved on by the monotonic
- * clock. One per engine. */
+/* Seconds for the `time` field: the wall clock as it stood when the clock was made, moved on by the
+ * monotonic clock. One per engine. */
 struct amm_wrap_clock {
     int64_t offset;
 };
@@ -39,12 +40,14 @@ static inline bool amm_wrap_is_v2_signal(uint32_t replay_id)
     return (replay_id & AMM_WRAP_V2_SIGNAL) == AMM_WRAP_V2_SIGNAL;
 }
 
-/* The context of a port's mode (server: config->mode; client: its mode, CRYPT_V2 with static_key as Kc and the
- * counter at AMM_WRAP_V2_SIGNAL). Nothing sent, nothing received. */
-void amm_wrap_init(struct amm_wrap_context *context, const struct amm_wrap_config *config, enum amm_role role);
+/* The context of a port's mode (server: config->mode; client: its mode, CRYPT_V2 with static_key as
+ * Kc and the counter at AMM_WRAP_V2_SIGNAL). Nothing sent, nothing received. */
+void amm_wrap_init(struct amm_wrap_context *context, const struct amm_wrap_config *config,
+                   enum amm_role role);
 
-/* A tls-crypt context from a raw 256-byte key: Kc of a tls-crypt-v2 client (server), or the dynamic key. The raw
- * key is not kept; whoever needs it for the dynamic key holds on to it and wipes it. */
+/* A tls-crypt context from a raw 256-byte key: Kc of a tls-crypt-v2 client (server), or the dynamic
+ * key. The raw key is not kept; whoever needs it for the dynamic key holds on to it and wipes it.
+ */
 void amm_wrap_init_crypt(struct amm_wrap_context *context, const uint8_t key[AMM_STATIC_KEY],
                          enum amm_role role);
 
@@ -57,25 +60,28 @@ struct amm_unwrapped {
     uint32_t replay_id, time;   /* 0 in mode NONE */
 };
 
-/* Authenticates, then checks the replay window, then decodes. `packet` is without WKc (amm_wkc_split).
- * `scratch` holds the plaintext that control.payload points into (mode NONE and AUTH: into `packet`); its room must
- * be at least packet.len. False with *why: CONTROL_*, WRAP_AUTH, WRAP_REPLAY; then the context is as it was
- * before, except that a body malformed after authentication has used up its replay id. */
-bool amm_wrap_open(struct amm_wrap_context *context, struct amm_view packet, struct amm_span scratch,
-                   struct amm_unwrapped *out, enum amm_drop *why);
+/* Authenticates, then checks the replay window, then decodes. `packet` is without WKc
+ * (amm_wkc_split). `scratch` holds the plaintext that control.payload points into (mode NONE and
+ * AUTH: into `packet`); its room must be at least packet.len. False with *why: CONTROL_*,
+ * WRAP_AUTH, WRAP_REPLAY; then the context is as it was before, except that a body malformed after
+ * authentication has used up its replay id. */
+bool amm_wrap_open(struct amm_wrap_context *context, struct amm_view packet,
+                   struct amm_span scratch, struct amm_unwrapped *out, enum amm_drop *why);
 
-/* The same without the replay window: for the cookie path, which keeps no state. After a good cookie, open the
- * packet again with the new session's context. */
+/* The same without the replay window: for the cookie path, which keeps no state. After a good
+ * cookie, open the packet again with the new session's context. */
 bool amm_wrap_open_stateless(const struct amm_wrap_context *context, struct amm_view packet,
-                             struct amm_span scratch, struct amm_unwrapped *out, enum amm_drop *why);
+                             struct amm_span scratch, struct amm_unwrapped *out,
+                             enum amm_drop *why);
 
-/* Seals `control` (and appends control->wkc) under the next replay id; `time` is amm_wrap_time. Length of the
- * packet, or 0 if it does not fit or the library failed. Every transmission is sealed anew. */
-size_t amm_wrap_seal(struct amm_wrap_context *context, uint32_t time, const struct amm_control *control,
-                     struct amm_span out);
+/* Seals `control` (and appends control->wkc) under the next replay id; `time` is amm_wrap_time.
+ * Length of the packet, or 0 if it does not fit or the library failed. Every transmission is sealed
+ * anew. */
+size_t amm_wrap_seal(struct amm_wrap_context *context, uint32_t time,
+                     const struct amm_control *control, struct amm_span out);
 
-/* The server's stateless reset: replay id 1, whatever was sent before. The session that follows sets
- * context.tx_id = 1 before its first seal. */
+/* The server's stateless reset: replay id 1, whatever was sent before. The session that follows
+ * sets context.tx_id = 1 before its first seal. */
 size_t amm_wrap_seal_stateless(const struct amm_wrap_context *context, uint32_t time,
                                const struct amm_control *control, struct amm_span out);
 
@@ -84,9 +90,10 @@ void amm_wrap_resume(struct amm_wrap_context *context, uint32_t time);
 
 /* ---- tls-crypt-v2 client keys on the wire ---- */
 
-/* Divides a packet of opcode 10 or 11 into the tls-crypt packet and WKc. WKC_MALFORMED unless the length field
- * is 290..1024 and leaves at least a whole tls-crypt header in front. */
-bool amm_wkc_split(struct amm_view packet, struct amm_view *front, struct amm_view *wkc, enum amm_drop *why);
+/* Divides a packet of opcode 10 or 11 into the tls-crypt packet and WKc. WKC_MALFORMED unless the
+ * length field is 290..1024 and leaves at least a whole tls-crypt header in front. */
+bool amm_wkc_split(struct amm_view packet, struct amm_view *front, struct amm_view *wkc,
+                   enum amm_drop *why);
 
 /* What the wrapped key says about itself. */
 struct amm_wkc_info {
@@ -98,5 +105,7 @@ struct amm_wkc_info {
 bool amm_wkc_open(const uint8_t server_key[AMM_V2_SERVER_KEY], struct amm_view wkc,
                   uint8_t kc[AMM_STATIC_KEY], struct amm_wkc_info *info, enum amm_drop *why);
 
-/* True if the key is younger than config->v2_max_age, or there is no limit. To be asked only after the cookie. */
-bool amm_wkc_is_fresh(const struct amm_wrap_config *config, const struct amm_wkc_info *info, int64_t wall);
+/* True if the key is younger than config->v2_max_age, or there is no limit. To be asked only after
+ * the cookie. */
+bool amm_wkc_is_fresh(const struct amm_wrap_config *config, const struct amm_wkc_info *info,
+                      int64_t wall);
