@@ -1,5 +1,6 @@
 #include "proto/push.h"
 
+#include "base/address.h"
 #include "words.h"
 
 enum {
