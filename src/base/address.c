@@ -51,6 +51,17 @@ static bool parse_port(uint16_t *out, const char *text)
     return port > 0;
 }
 
+/* A v4-mapped address becomes the IPv4 address that it is. */
+static void unmap(struct amm_address *address)
+{
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+    if (memcmp(address->ip, mapped, sizeof mapped) == 0) {
+        memmove(address->ip, address->ip + sizeof mapped, 4);
+        memset(address->ip + 4, 0, sizeof address->ip - 4);
+        address->family = AMM_FAMILY_IPV4;
+    }
+}
+
 bool amm_address_parse(struct amm_address *out, const char *text, uint16_t default_port)
 {
     char ip[INET6_ADDRSTRLEN];
@@ -80,6 +91,7 @@ bool amm_address_parse(struct amm_address *out, const char *text, uint16_t defau
         address.family = AMM_FAMILY_IPV4;
     } else if (inet_pton(AF_INET6, ip, address.ip) == 1) {
         address.family = AMM_FAMILY_IPV6;
+        unmap(&address);
     } else {
         return false;
     }

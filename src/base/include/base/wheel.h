@@ -19,7 +19,8 @@ struct amm_wheel;
 struct amm_wheel *amm_wheel_new(uint32_t n, amm_time now);
 struct amm_wheel *amm_wheel_free(struct amm_wheel *wheel);
 
-/* Sets or moves the deadline of `entry`; AMM_NEVER cancels. */
+/* Sets or moves the deadline of `entry`; AMM_NEVER cancels. A deadline in a tick that amm_wheel_expire has been
+ * through comes with the next tick. */
 void amm_wheel_set(struct amm_wheel *wheel, uint32_t entry, amm_time deadline);
 
 /* Removes and returns one entry whose deadline is at or before `now`, or AMM_WHEEL_NONE. Call until NONE. */
