@@ -132,6 +132,9 @@ const char *amm_aead_name(const struct amm_aead *aead)
 /* The expanded form of `key`, made now if it is not there; NULL if memory is short. */
 static void *expanded_key(struct amm_aead *aead, const struct amm_aead_key *key)
 {
+    if (key->serial == 0) {
+        return NULL; /* the mark of an empty place */
+    }
     size_t first = (size_t)(key->serial % aead->sets) * WAYS;
     size_t oldest = first;
     for (size_t i = first; i < first + WAYS; i++) {
@@ -147,7 +150,7 @@ static void *expanded_key(struct amm_aead *aead, const struct amm_aead_key *key)
     struct place *place = &aead->places[oldest];
     void *expanded = expanded_at(aead, oldest);
     *place = (struct place){0};
-    if (key->serial == 0 || !aead->backend->expand(aead->state, expanded, key)) {
+    if (!aead->backend->expand(aead->state, expanded, key)) {
         return NULL;
     }
     *place = (struct place){key->serial, ++aead->clock};
