@@ -20,6 +20,16 @@ enum {
     AMM_CONFIG_FILE_MAX = 1 << 20,
 };
 
+/* What `ammctl pki` makes in the folder of the key `pki`, and where the server looks for it. */
+#define AMM_PKI_CA "ca.crt"
+#define AMM_PKI_CA_KEY "ca.key"
+#define AMM_PKI_SERVER "server.crt"
+#define AMM_PKI_SERVER_KEY "server.key"
+#define AMM_PKI_CRL "crl.pem"
+#define AMM_PKI_TLS_AUTH "tls-auth.key"
+#define AMM_PKI_TLS_CRYPT "tls-crypt.key"
+#define AMM_PKI_TLS_CRYPT_V2 "tls-crypt-v2.key"
+
 struct amm_listen {
     uint8_t transport; /* enum amm_transport */
     struct amm_address address;
@@ -32,8 +42,9 @@ struct amm_port_config {
     uint32_t limit; /* gateways at most */
     char pool_text[AMM_CONF_TEXT];
     struct amm_pool pool;
-    char wrap_key[AMM_CONF_TEXT]; /* file; "" none */
-    char v2_key[AMM_CONF_TEXT];   /* file; "" none: no tls-crypt-v2 */
+    bool tls_crypt_v2;            /* taken beside `wrap` */
+    char wrap_key[AMM_CONF_TEXT]; /* file; "" with wrap none */
+    char v2_key[AMM_CONF_TEXT];   /* file; "" without tls_crypt_v2 */
     uint8_t auth_digest;          /* enum amm_digest, tls-auth only */
     uint8_t key_direction;        /* enum amm_key_direction, tls-auth only */
     uint8_t n_listen;
@@ -46,12 +57,15 @@ struct amm_tunneld_config {
     char user[AMM_CONF_TEXT];
     char proxy_user[AMM_CONF_TEXT];
     char control_socket[AMM_CONF_TEXT];
-    char roster[AMM_CONF_TEXT];
+    char roster[AMM_CONF_TEXT]; /* key `gateways` */
+    char pki[AMM_CONF_TEXT];    /* folder of the files below where they are not named */
     char ca[AMM_CONF_TEXT], certificate[AMM_CONF_TEXT], key[AMM_CONF_TEXT];
     char crl[AMM_CONF_TEXT];             /* "" none */
     uint32_t workers, handshake_threads; /* never 0 after amm_tunneld_config_load */
     uint32_t handshake_limit;            /* handshakes under way, all threads together */
-    uint8_t ciphers[3];                  /* enum amm_cipher, order of preference, ended by NONE */
+    char cipher_names[AMM_CONF_TEXT];
+    char published_names[AMM_CONF_TEXT];
+    uint8_t ciphers[3];          /* enum amm_cipher, order of preference, ended by NONE */
     uint32_t ping, ping_restart; /* seconds, as pushed; the server waits twice ping_restart */
     uint32_t mtu;
     uint32_t renegotiate;         /* seconds; 0: only the gateways do */
