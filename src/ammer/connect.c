@@ -57,6 +57,12 @@ void amm_connect_answered(struct amm_connect *c)
     }
 }
 
+void amm_connect_again(struct amm_connect *c, amm_time now)
+{
+    c->phase = AMM_CONNECT_TRYING;
+    c->at = amm_time_after(now, c->answer_timeout);
+}
+
 void amm_connect_up(struct amm_connect *c)
 {
     c->phase = AMM_CONNECT_UP;

@@ -70,6 +70,9 @@ void amm_connect_up(struct amm_connect *connect);
 void amm_connect_ended(struct amm_connect *connect, amm_time now,
                        const struct amm_connect_end *end);
 
+/* The same remote is tried at another of its addresses: it has the time to answer again. */
+void amm_connect_again(struct amm_connect *connect, amm_time now);
+
 /* True if the remote has not answered in time: end the attempt. */
 bool amm_connect_is_overdue(const struct amm_connect *connect, amm_time now);
 

@@ -75,7 +75,6 @@ struct amm_settings {
     bool no_pushed_routes;
 
     char tun[16];                         /* interface name, "" or "tun": the kernel numbers it */
-    bool keep_tun;                        /* the device is left in place at exit */
     char user[32];                        /* becomes this user once the device is open; "": stays */
     char state_socket[AMM_SETTINGS_PATH]; /* "": none */
     char clock_floor[AMM_SETTINGS_PATH]; /* file that remembers the latest trusted time; "": none */

@@ -38,14 +38,23 @@ bool amm_user_find(const char *text, struct amm_user *out, char *error, size_t r
     return true;
 }
 
-static bool clear_capabilities(void)
+static bool set_capabilities(uint64_t keep)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {0};
-    return syscall(SYS_capset, &header, none) == 0;
+    struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {0};
+    for (unsigned i = 0; i < 2; i++) {
+        data[i].effective = (uint32_t)(keep >> 32 * i);
+        data[i].permitted = data[i].effective;
+    }
+    return syscall(SYS_capset, &header, data) == 0;
 }
 
 bool amm_privileges_drop(const struct amm_user *user, char *error, size_t room)
+{
+    return amm_privileges_drop_to(user, 0, error, room);
+}
+
+bool amm_privileges_drop_to(const struct amm_user *user, uint64_t keep, char *error, size_t room)
 {
     /* The bounding set first: it takes CAP_SETPCAP. A process without it has nothing to bound. */
     for (int capability = 0; capability <= 63; capability++) {
@@ -53,10 +62,10 @@ bool amm_privileges_drop(const struct amm_user *user, char *error, size_t room)
     }
     bool ok = true;
     if (geteuid() == 0 || geteuid() != user->uid) {
-        ok = setgroups(0, NULL) == 0 && setresgid(user->gid, user->gid, user->gid) == 0 &&
+        ok = prctl(PR_SET_KEEPCAPS, keep != 0, 0, 0, 0) == 0 && setgroups(0, NULL) == 0 && setresgid(user->gid, user->gid, user->gid) == 0 &&
              setresuid(user->uid, user->uid, user->uid) == 0;
     }
-    ok = ok && clear_capabilities() && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;
+    ok = ok && set_capabilities(keep) && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;
     if (!ok) {
         snprintf(error, room, "cannot become uid %u gid %u: %s", user->uid, user->gid,
                  strerror(errno));

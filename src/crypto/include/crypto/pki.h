@@ -46,6 +46,9 @@ bool amm_pki_crl(const char *issuer_certificate, const char *issuer_key, const s
 /* Reads the identity fields of a PEM certificate. `issuer` is zero unless the certificate is self-signed. */
 bool amm_pki_identity(const char *certificate, struct amm_identity *out, char *error, size_t room);
 
+/* First and last second at which a PEM certificate is valid, since 1970. */
+bool amm_pki_validity(const char *certificate, int64_t *not_before, int64_t *not_after, char *error, size_t room);
+
 /* A static key (tls-auth, tls-crypt), 256 bytes, in the text form of openvpn-protocol.md 2.0, and back. */
 enum { AMM_STATIC_KEY = 256 };
 void amm_static_key_text(const uint8_t key[AMM_STATIC_KEY], char out[AMM_PEM_MAX]);
