@@ -304,3 +304,16 @@ bool amm_pki_identity(const char *certificate, struct amm_identity *out, char *e
     X509_free(parsed);
     return ok || refuse(error, room, "certificate: serial number or dates are out of range");
 }
+
+bool amm_pki_validity(const char *certificate, int64_t *not_before, int64_t *not_after, char *error,
+                      size_t room)
+{
+    X509 *parsed = one_certificate(certificate, "certificate", error, room);
+    if (!parsed) {
+        return false;
+    }
+    bool ok = time_from_asn1(X509_get0_notBefore(parsed), not_before) &&
+              time_from_asn1(X509_get0_notAfter(parsed), not_after);
+    X509_free(parsed);
+    return ok || refuse(error, room, "certificate: its dates are out of range");
+}

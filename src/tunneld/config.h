@@ -5,6 +5,7 @@
 #include "base/address.h"
 #include "base/bytes.h"
 #include "conf/conf.h"
+#include "crypto/pki_files.h"
 #include "data/pool.h"
 
 #include <stdbool.h>
@@ -19,16 +20,6 @@ enum {
     AMM_THREADS_MAX = 64,  /* workers, and handshake threads */
     AMM_CONFIG_FILE_MAX = 1 << 20,
 };
-
-/* What `ammctl pki` makes in the folder of the key `pki`, and where the server looks for it. */
-#define AMM_PKI_CA "ca.crt"
-#define AMM_PKI_CA_KEY "ca.key"
-#define AMM_PKI_SERVER "server.crt"
-#define AMM_PKI_SERVER_KEY "server.key"
-#define AMM_PKI_CRL "crl.pem"
-#define AMM_PKI_TLS_AUTH "tls-auth.key"
-#define AMM_PKI_TLS_CRYPT "tls-crypt.key"
-#define AMM_PKI_TLS_CRYPT_V2 "tls-crypt-v2.key"
 
 struct amm_listen {
     uint8_t transport; /* enum amm_transport */

@@ -16,9 +16,9 @@ SERVER_IP = "10.201.0.1"
 
 def stock_server(lab, pki, transport="udp", wrap="none", cipher="AES-256-GCM", tls="1.3", more=""):
     """openvpn as the server in `srv`, with net30 addresses."""
-    keys = {"none": "", "tls-auth": f"tls-auth {pki.folder}/tls-crypt.key 0\nauth SHA256",
+    keys = {"none": "", "tls-auth": f"tls-auth {pki.folder}/tls-auth.key 0\nauth SHA256",
             "tls-crypt": f"tls-crypt {pki.folder}/tls-crypt.key",
-            "tls-crypt-v2": f"tls-crypt-v2 {pki.folder}/tls-crypt-v2-server.key"}[wrap]
+            "tls-crypt-v2": f"tls-crypt-v2 {pki.folder}/tls-crypt-v2.key"}[wrap]
     config = lab.folder / "stock.conf"
     config.write_text(f"""
         server 10.201.0.0 255.255.255.0

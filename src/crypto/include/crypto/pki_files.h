@@ -2,14 +2,15 @@
 #pragma once
 
 /* For the tunnel server. */
-#define AMM_PKI_SERVER_CERTIFICATE "server.crt"
+#define AMM_PKI_CA "gateways-ca.crt" /* whom the server lets in: gateway-ca and profile-ca */
+#define AMM_PKI_CRL "crl.pem"        /* the revocation lists of both */
+#define AMM_PKI_SERVER "server.crt"
 #define AMM_PKI_SERVER_KEY "server.key"
-#define AMM_PKI_GATEWAYS_CA "gateways-ca.crt" /* both CAs below: whom the server lets in */
-#define AMM_PKI_CRL "crl.pem"                 /* the lists of both */
-#define AMM_PKI_STATIC_KEY "tls-crypt.key"    /* tls-crypt and tls-auth */
-#define AMM_PKI_V2_KEY "tls-crypt-v2-server.key"
+#define AMM_PKI_TLS_AUTH "tls-auth.key"
+#define AMM_PKI_TLS_CRYPT "tls-crypt.key"
+#define AMM_PKI_TLS_CRYPT_V2 "tls-crypt-v2.key" /* the server's */
 
-/* For gateways. */
+/* For gateways: whom they trust. */
 #define AMM_PKI_SERVER_CA "server-ca.crt"
 #define AMM_PKI_SERVER_CRL "server-crl.pem"
 
