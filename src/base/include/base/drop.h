@@ -20,6 +20,7 @@
     X(WKC_MALFORMED, "wkc-malformed", "tls-crypt-v2 client key of impossible length")                    \
     X(WKC_AUTH, "wkc-auth", "tls-crypt-v2 client key not made with our server key")                      \
     X(WKC_NO_COOKIE, "wkc-no-cookie", "tls-crypt-v2 client too old for the stateless handshake (needs 2.6)") \
+    X(WKC_EXPIRED, "wkc-expired", "tls-crypt-v2 client key older than this port allows")                 \
     X(COOKIE_BAD, "cookie-bad", "handshake cookie wrong, expired or for another address")                \
     X(COOKIE_MISSING, "cookie-missing", "first control packet carries no acknowledgement to check")      \
     X(RESET_LIMIT, "reset-limit", "too many unanswered resets from this prefix")                         \

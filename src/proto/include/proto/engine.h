@@ -58,6 +58,8 @@ struct amm_engine_config {
     const char *version;             /* IV_VER, "amm-0.1.0" */
     const char *platform;            /* IV_PLAT, "linux" */
     uint16_t mtu;                    /* IV_MTU: largest tun-mtu this side can take, 1500 */
+    bool release_tls; /* free TLS after joining, as a server does; then nothing that the server says in words
+                         later is heard. For fleets of simulated clients */
 };
 
 /* The limits and windows of DESIGN.md; set role, wraps and table sizes yourself. */
