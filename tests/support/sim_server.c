@@ -560,6 +560,11 @@ uint32_t sim_server_live(const struct sim_server *server)
     return n;
 }
 
+struct amm_engine *sim_server_engine(struct sim_server *server, unsigned number)
+{
+    return server->engines[number];
+}
+
 struct amm_drops sim_server_drops(const struct sim_server *server)
 {
     return server->drops;

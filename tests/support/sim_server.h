@@ -73,6 +73,7 @@ void sim_server_renegotiate(struct sim_server *server, struct amm_now now);
 uint32_t sim_server_sessions(const struct sim_server *server);
 uint32_t sim_server_negotiating(const struct sim_server *server);
 uint32_t sim_server_live(const struct sim_server *server);
+struct amm_engine *sim_server_engine(struct sim_server *server, unsigned number);
 struct amm_drops sim_server_drops(const struct sim_server *server);
 
 /* Peer records of a port in state memory, both lanes: for hooks that read or break them. */
