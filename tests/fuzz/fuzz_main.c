@@ -82,7 +82,7 @@ static void run_one(const uint8_t *data, size_t len)
     free(exact);
 }
 
-static size_t splice(const struct amm_random *random, uint8_t *data, size_t len)
+static size_t cross_over(const struct amm_random *random, uint8_t *data, size_t len)
 {
     const struct input *other = &inputs[amm_random_below(random, n_inputs)];
     size_t from = amm_random_below(random, other->len + 1);
@@ -101,7 +101,7 @@ static size_t mutate(const struct amm_random *random, uint8_t *data, size_t len)
     case 0:
         return at; /* cut */
     case 1:
-        return splice(random, data, len);
+        return cross_over(random, data, len);
     case 2:
         if (len < INPUT_MAX) { /* insert */
             memmove(data + at + 1, data + at, len - at);
