@@ -62,7 +62,8 @@ bool amm_privileges_drop_to(const struct amm_user *user, uint64_t keep, char *er
     }
     bool ok = true;
     if (geteuid() == 0 || geteuid() != user->uid) {
-        ok = prctl(PR_SET_KEEPCAPS, keep != 0, 0, 0, 0) == 0 && setgroups(0, NULL) == 0 && setresgid(user->gid, user->gid, user->gid) == 0 &&
+        ok = prctl(PR_SET_KEEPCAPS, keep != 0, 0, 0, 0) == 0 && setgroups(0, NULL) == 0 &&
+             setresgid(user->gid, user->gid, user->gid) == 0 &&
              setresuid(user->uid, user->uid, user->uid) == 0;
     }
     ok = ok && set_capabilities(keep) && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;

@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { AMM_HANDOFF_VERSION = 1, AMM_STATE_VERSION = 1 };
+enum { AMM_HANDOFF_VERSION = 1, AMM_STATE_VERSION = 1, AMM_STATE_MAGIC = 0x416d6d53 };
 
 /* ---- state memory: one memfd, mapped shared by each engine in turn; zeroed when new ---- */
 
@@ -71,7 +71,7 @@ struct amm_blob {
 
 struct amm_material {
     struct amm_blob blobs[AMM_BLOB_COUNT];
-    void *mapping; /* wiped and unmapped by amm_material_free */
+    void *mapping; /* read-only; its pages go when it is unmapped by amm_material_free */
     size_t size;
 };
 

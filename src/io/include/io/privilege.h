@@ -18,7 +18,8 @@ bool amm_user_find(const char *text, struct amm_user *out, char *error, size_t r
  * no_new_privs, empty bounding set), not dumpable. Call before threads start. */
 bool amm_privileges_drop(const struct amm_user *user, char *error, size_t room);
 
-/* The same, but the capabilities in `keep` stay (bit CAP_NET_ADMIN: 1 << 12); they cannot be passed on. */
+/* The same, but the capabilities in `keep` stay (bit CAP_NET_ADMIN: 1 << 12); they cannot be passed
+ * on. */
 bool amm_privileges_drop_to(const struct amm_user *user, uint64_t keep, char *error, size_t room);
 
 /* No core dumps, no ptrace by others: for processes that hold keys. */
