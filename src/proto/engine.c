@@ -73,7 +73,7 @@ static void know_names(struct amm_engine *engine, struct amm_session *session)
     engine->n_sessions++;
 }
 
-static void schedule(struct amm_engine *engine, struct amm_session *session);
+static void schedule(struct amm_engine *engine, struct amm_now now, struct amm_session *session);
 
 /* Takes over what a former process left, or puts the record on the free list. Sessions on TCP end:
  * what stood in the middle of a frame is lost. */
@@ -88,7 +88,11 @@ static void adopt(struct amm_engine *engine, struct amm_now now, struct amm_sess
         amm_wrap_resume(&session->wrap, time);
         amm_wrap_resume(&session->dynamic, time);
         know_names(engine, session);
-        schedule(engine, session);
+        if (session->renegotiate_at <= now.mono) {
+            amm_duration spread = (amm_duration)amm_random_below(&engine->env.random, ADOPT_SPREAD);
+            session->renegotiate_at = amm_time_after(now.mono, 1 + spread);
+        }
+        schedule(engine, now, session);
         if (is_server(engine)) {
             amm_limiter_know(engine->limiter, amm_address_prefix(&session->path.remote));
         }
@@ -394,24 +398,30 @@ static bool has_output(const struct negotiation *n, struct amm_now now)
            amm_reliable_deadline(&n->reliable) <= now.mono;
 }
 
-static amm_time deadline_of(const struct amm_engine *engine, const struct amm_session *session,
-                            const struct negotiation *n)
+/* What is due already waits for something else: for output to be taken, or for an acknowledgement. */
+static amm_time later(amm_time at, amm_time now)
 {
-    amm_time at = amm_time_min(session->renegotiate_at, session->keys_expire);
+    return at > now ? at : AMM_NEVER;
+}
+
+static amm_time deadline_of(const struct amm_engine *engine, const struct amm_session *session,
+                            const struct negotiation *n, amm_time now)
+{
+    amm_time at = amm_time_min(later(session->renegotiate_at, now), later(session->keys_expire, now));
     if (n != NULL) {
-        at = amm_time_min(at, amm_time_min(n->give_up, n->act_at));
-        at = amm_time_min(at, amm_reliable_deadline(&n->reliable));
+        at = amm_time_min(at, amm_time_min(later(n->give_up, now), later(n->act_at, now)));
+        at = amm_time_min(at, later(amm_reliable_deadline(&n->reliable), now));
         if (is_server(engine) && session->state == SESSION_HANDSHAKE) {
-            at = amm_time_min(at, amm_time_after(n->progress, engine->config.half_open_window));
+            at = amm_time_min(at, later(amm_time_after(n->progress, engine->config.half_open_window), now));
         }
     }
     return at;
 }
 
-static void schedule(struct amm_engine *engine, struct amm_session *session)
+static void schedule(struct amm_engine *engine, struct amm_now now, struct amm_session *session)
 {
     amm_wheel_set(engine->wheel, session_index(engine, session),
-                  deadline_of(engine, session, negotiation_of(engine, session)));
+                  deadline_of(engine, session, negotiation_of(engine, session), now.mono));
 }
 
 static void settle_linger(struct amm_engine *engine, struct amm_now now, struct negotiation *n)
@@ -451,7 +461,7 @@ void amm_engine_settle(struct amm_engine *engine, struct amm_now now, struct amm
             amm_engine_make_ready(engine, session);
         }
     }
-    schedule(engine, session);
+    schedule(engine, now, session);
 }
 
 /* ---- input ---- */

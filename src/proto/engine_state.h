@@ -39,6 +39,7 @@ enum {
 #define EVICT_IDLE (1 * AMM_SECOND)
 #define PARKED_LIFE (3 * AMM_SECOND)
 #define FIRST_TIMEOUT (1 * AMM_SECOND)
+#define ADOPT_SPREAD (10 * AMM_SECOND) /* overdue renewals of adopted sessions */
 
 /* Per session, in the process only. */
 struct runtime {
