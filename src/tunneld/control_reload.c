@@ -1,0 +1,184 @@
+#include "control_parts.h"
+
+#include "crypto/pki.h"
+#include "io/clock.h"
+#include "io/log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+/* ---- revocation lists shared with the threads ---- */
+
+struct amm_crl_text *amm_crl_text_new(const char *text)
+{
+    size_t len = strlen(text) + 1;
+    struct amm_crl_text *crl = malloc(sizeof *crl + len);
+    if (crl) {
+        atomic_init(&crl->refs, 1);
+        memcpy(crl->text, text, len);
+    }
+    return crl;
+}
+
+struct amm_crl_text *amm_crl_text_unref(struct amm_crl_text *crl)
+{
+    if (crl && atomic_fetch_sub(&crl->refs, 1) == 1) {
+        free(crl);
+    }
+    return NULL;
+}
+
+/* ---- alarms ---- */
+
+static const char *alarm_name(enum amm_ipc_alarm alarm)
+{
+    switch (alarm) {
+    case AMM_ALARM_CRL:
+        return "revocation-list";
+    case AMM_ALARM_ROSTER:
+        return "roster";
+    case AMM_ALARM_CERTIFICATE:
+        return "certificate";
+    }
+    return "unknown";
+}
+
+void amm_control_alarm(struct amm_control *control, enum amm_ipc_alarm alarm, const char *text)
+{
+    struct amm_ipc_event event = {.kind = AMM_IPC_ALARM, .at = amm_now().wall};
+
+    control->alarms |= alarm;
+    snprintf(event.reason, sizeof event.reason, "%s", alarm_name(alarm));
+    amm_text_clean(event.text, sizeof event.text, amm_view_str(text));
+    amm_journal_add(control->journal, &event);
+    amm_control_push_events(control);
+}
+
+/* ---- files ---- */
+
+struct amm_roster *amm_roster_load(const struct amm_shared *shared, const struct amm_blob *blob,
+                                   char *error, size_t room)
+{
+    struct amm_roster_port ports[AMM_PORTS_MAX];
+
+    if (!blob->text) {
+        snprintf(error, room, "%s", blob->problem ? blob->problem : "no roster file is configured");
+        return NULL;
+    }
+    for (uint8_t i = 0; i < shared->n_ports; i++) {
+        ports[i] = (struct amm_roster_port){shared->places[i].port, shared->places[i].n_slots};
+    }
+    return amm_roster_parse(shared->config->roster, amm_view(blob->text, blob->len), ports,
+                            shared->n_ports, error, room);
+}
+
+static bool take_roster(struct amm_control *control, const struct amm_blob *blob, char *error,
+                        size_t room)
+{
+    struct amm_cell_order order = {.kind = AMM_CELL_ROSTER};
+
+    order.roster = amm_roster_load(control->shared, blob, error, room);
+    if (!order.roster) {
+        amm_control_alarm(control, AMM_ALARM_ROSTER, error);
+        return false;
+    }
+    if (!amm_control_order(control, &order)) {
+        amm_roster_unref(order.roster);
+        snprintf(error, room, "the server is busy; reload again");
+        return false;
+    }
+    amm_roster_unref(control->roster);
+    control->roster = order.roster;
+    control->alarms &= ~(uint32_t)AMM_ALARM_ROSTER;
+    return true;
+}
+
+static bool take_crl(struct amm_control *control, const struct amm_blob *blob, char *error,
+                     size_t room)
+{
+    struct amm_cell_order order = {.kind = AMM_CELL_CRL};
+
+    if (!blob->text) {
+        if (blob->problem) {
+            snprintf(error, room, "%s", blob->problem);
+            amm_control_alarm(control, AMM_ALARM_CRL, error);
+        }
+        return !blob->problem;
+    }
+    if (!amm_tls_context_set_crl(control->tls, blob->text, amm_now().wall, error, room)) {
+        amm_control_alarm(control, AMM_ALARM_CRL, error);
+        return false;
+    }
+    order.crl = amm_crl_text_new(blob->text);
+    bool sent = order.crl && amm_control_order(control, &order);
+    amm_crl_text_unref(order.crl);
+    if (!sent) {
+        snprintf(error, room, "the server is busy; reload again");
+        return false;
+    }
+    control->alarms &= ~(uint32_t)AMM_ALARM_CRL;
+    return true;
+}
+
+static void answer_reloads(struct amm_control *control, bool good, const char *text)
+{
+    for (unsigned i = 0; i < CONTROL_CLIENTS; i++) {
+        struct control_client *client = &control->clients[i];
+        if (client->fd >= 0 && client->job == JOB_WAIT && client->asked == AMM_IPC_RELOAD) {
+            amm_control_finish(control, client, good ? AMM_IPC_DONE : AMM_IPC_FAILED, text);
+        }
+    }
+}
+
+void amm_control_take_material(struct amm_control *control, struct amm_material *material)
+{
+    char roster_error[AMM_IPC_TEXT] = "";
+    char crl_error[AMM_IPC_TEXT] = "";
+    char text[2 * AMM_IPC_TEXT];
+    bool roster =
+        take_roster(control, &material->blobs[AMM_BLOB_ROSTER], roster_error, sizeof roster_error);
+    bool crl = take_crl(control, &material->blobs[AMM_BLOB_CRL], crl_error, sizeof crl_error);
+    uint32_t good = (roster ? 1U << AMM_BLOB_ROSTER : 0) | (crl ? 1U << AMM_BLOB_CRL : 0);
+
+    if (roster && crl) {
+        snprintf(text, sizeof text, "%zu places on the roster", amm_roster_count(control->roster));
+    } else {
+        snprintf(text, sizeof text, "%s%s%s; the last good file stays in use", roster_error,
+                 roster_error[0] && crl_error[0] ? "; " : "", crl_error);
+    }
+    amm_log(roster && crl ? AMM_LOG_INFO : AMM_LOG_ERROR, "reloaded", amm_field_text("text", text));
+    amm_channel_send(control->shared->handoff->channel, AMM_CHANNEL_ACCEPTED, good);
+    answer_reloads(control, roster && crl, text);
+}
+
+/* ---- watching ---- */
+
+static int64_t changed_at(const char *path)
+{
+    struct stat status;
+    if (!path[0] || stat(path, &status)) {
+        return 0;
+    }
+    return (int64_t)status.st_mtim.tv_sec * 1000000000 + status.st_mtim.tv_nsec + status.st_size;
+}
+
+void amm_control_watch_files(struct amm_control *control, amm_time now)
+{
+    const char *const paths[2] = {control->shared->config->roster, control->shared->config->crl};
+    bool first = !control->looked;
+    bool changed = false;
+
+    if (!first && now - control->looked < AMM_SECOND) {
+        return;
+    }
+    control->looked = now;
+    for (int i = 0; i < 2; i++) {
+        int64_t at = changed_at(paths[i]);
+        changed |= at != control->seen[i];
+        control->seen[i] = at;
+    }
+    if (changed && !first) {
+        amm_channel_send(control->shared->handoff->channel, AMM_CHANNEL_RELOAD, 0);
+    }
+}
