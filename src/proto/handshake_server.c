@@ -157,7 +157,9 @@ static void judge_renewal(struct amm_engine *engine, struct amm_session *session
 static void copy_text(char *out, size_t room, struct amm_view text)
 {
     size_t len = text.len < room ? text.len : room - 1;
-    memcpy(out, text.data, len);
+    if (len > 0) {
+        memcpy(out, text.data, len);
+    }
     out[len] = 0;
 }
 
