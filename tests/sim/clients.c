@@ -2,10 +2,12 @@
 
 /* ---- addresses ---- */
 
-static struct amm_address server_address(struct sim *sim, uint8_t port)
+/* The server has two addresses; each client uses one of them. */
+static struct amm_address server_address(const struct sim *sim, unsigned number)
 {
-    struct amm_address address = {.family = AMM_FAMILY_IPV4, .port = (uint16_t)(1190 + port)};
-    uint8_t ip[4] = {198, 51, 100, (uint8_t)(10 + sim_below(sim, 2))};
+    struct amm_address address = {.family = AMM_FAMILY_IPV4};
+    uint8_t ip[4] = {198, 51, 100, (uint8_t)(10 + number / 2 % 2)};
+    address.port = (uint16_t)(1190 + number % sim->is.n_ports);
     memcpy(address.ip, ip, sizeof ip);
     return address;
 }
@@ -103,13 +105,12 @@ void sim_client_end(struct sim *sim, unsigned number)
 void sim_client_connect(struct sim *sim, unsigned number)
 {
     struct sim_client *client = &sim->clients[number];
-    uint8_t port = (uint8_t)(number % sim->is.n_ports);
     client->connecting = false;
     client->joined = false;
     if (!client->client || client->resting) {
         return;
     }
-    client->path = (struct amm_path){.remote = server_address(sim, port)};
+    client->path = (struct amm_path){.remote = server_address(sim, number)};
     client->path.local = client->outer;
     if (sim->is.tcp >> number & 1) {
         client->connecting = true;
