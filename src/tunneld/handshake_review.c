@@ -26,9 +26,9 @@ static bool has_peer(const struct amm_handshake *h, const struct session *sessio
            peer.path.transport == AMM_UDP;
 }
 
-/* Fills reason and words of `close`; false if the session may stay. Words make the engine say them through a new
- * TLS session, except when the gateway is not wanted; those that should come back at once are told by the exit
- * message alone. */
+/* Fills reason and words of `close`; false if the session may stay. Words make the engine say them
+ * through a new TLS session, except when the gateway is not wanted; those that should come back at
+ * once are told by the exit message alone. */
 static bool must_end(const struct amm_handshake *h, const struct session *session,
                      struct amm_command *close)
 {

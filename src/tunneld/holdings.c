@@ -162,12 +162,12 @@ static bool open_namespace(struct amm_holdings *h, char *error, size_t room)
         h->netns = amm_netns_open(NULL, error, room);
         return h->netns >= 0;
     }
-    if (!remove_stale_namespace(name, error, room) || !amm_netns_create(name, error, room)) {
+    if (!remove_stale_namespace(name, error, room)) {
         return false;
     }
-    h->has_namespace = true;
-    h->netns = amm_netns_open(name, error, room);
-    return h->netns >= 0;
+    h->netns = amm_netns_create(name, error, room);
+    h->has_namespace = h->netns >= 0;
+    return h->has_namespace;
 }
 
 static bool check_pool_free(const struct amm_port_config *port, const struct amm_prefix *used,

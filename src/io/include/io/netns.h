@@ -13,8 +13,9 @@ bool amm_netns_name_ok(const char *name);
 
 bool amm_netns_exists(const char *name);
 
-/* Makes the namespace with its loopback up; an error if the name is in use. */
-bool amm_netns_create(const char *name, char *error, size_t room);
+/* Makes the namespace with its loopback up, and its name where it lasts even under `ip netns exec`;
+ * an error if the name is in use. A descriptor as of amm_netns_open. */
+int amm_netns_create(const char *name, char *error, size_t room);
 
 /* Takes the name away; the namespace goes with its last user. True if there was none. */
 bool amm_netns_delete(const char *name, char *error, size_t room);
