@@ -329,18 +329,12 @@ static int gateway_fetch(const struct ctl *ctl, int argc, char **argv)
     return ctl_fetch(&fetch, server.namespace_name, ctl->config->proxy_user);
 }
 
-static int gateway_profile(const struct ctl *ctl, int argc, char **argv)
-{
-    (void)ctl;
-    return ctl_gateway_profile(argc, argv);
-}
-
 const struct ctl_command ctl_gateway_commands[] = {
     {"list", "  the gateways that may join, their ports and addresses", gateway_list, true},
     {"add", "NAME [--port N]  let a gateway join; without a port, where most room is", gateway_add, true},
     {"remove", "NAME  take its place away", gateway_remove, true},
     {"profile", "NAME [--port N] [--remote HOST] [--wrap W] [--output FILE]  connection file for an OpenVPN client",
-     gateway_profile, false},
+     ctl_gateway_profile, false},
     {"fetch", "[--head] [--port N] NAME [PATH]  a page of the gateway's own web server, through its tunnel",
      gateway_fetch, true},
     {NULL, NULL, NULL, false},

@@ -1,0 +1,247 @@
+/* ammctl pki: the certificates of the tunnel server and of the gateways. */
+#include "pki.h"
+#include "pki_store.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PKI_DEFAULT "/etc/amm/pki"
+
+enum { DAYS_MAX = 3650 };
+
+const char *ctl_pki_folder(const struct ctl *ctl, const char *option)
+{
+    if (option) {
+        return option;
+    }
+    return ctl->config && ctl->config->pki[0] ? ctl->config->pki : PKI_DEFAULT;
+}
+
+/* What the pki commands take; each says which it wants. */
+struct arguments {
+    const char *folder, *organisation, *server, *host;
+    int days;
+    const char *name; /* the one word that is no option */
+};
+
+static bool parse_arguments(int argc, char **argv, const char *wanted, bool wants_name,
+                            struct arguments *out)
+{
+    static const struct option options[] = {
+        {"pki", required_argument, NULL, 'p'},
+        {"dir", required_argument, NULL, 'p'},
+        {"name", required_argument, NULL, 'n'},
+        {"server", required_argument, NULL, 's'},
+        {"host", required_argument, NULL, 'h'},
+        {"days", required_argument, NULL, 'd'},
+        {NULL, 0, NULL, 0},
+    };
+    int option;
+    optind = 0;
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        if (option == '?' || (option != 'p' && !strchr(wanted, option))) {
+            return false;
+        }
+        out->folder = option == 'p' ? optarg : out->folder;
+        out->organisation = option == 'n' ? optarg : out->organisation;
+        out->server = option == 's' ? optarg : out->server;
+        out->host = option == 'h' ? optarg : out->host;
+        if (option == 'd') {
+            char *end;
+            long days = strtol(optarg, &end, 10);
+            if (*end != '\0' || days < 1 || days > DAYS_MAX) {
+                return false;
+            }
+            out->days = (int)days;
+        }
+    }
+    out->name = optind < argc ? argv[optind] : NULL;
+    return argc - optind == (wants_name ? 1 : 0);
+}
+
+static int pki_init(const struct ctl *ctl, int argc, char **argv)
+{
+    struct arguments arguments = {.organisation = "amm", .server = "amm-tunneld"};
+    if (!parse_arguments(argc, argv, "nsh", false, &arguments)) {
+        return ctl_fail(
+            CTL_USAGE,
+            "pki init [--pki DIR] [--name ORGANISATION] [--server NAME] [--host DNSNAME]");
+    }
+    char error[PKI_ERROR];
+    const char *folder = ctl_pki_folder(ctl, arguments.folder);
+    if (!pki_create(folder, arguments.organisation, arguments.server, arguments.host, error)) {
+        return ctl_fail(CTL_FAILED, "%s", error);
+    }
+    printf("%s: CAs for the server, gateways and connection files, the server's certificate and "
+           "the channel "
+           "keys\nKeep the files *-ca.key: whoever has them can join.\n",
+           folder);
+    return CTL_OK;
+}
+
+/* Issues and writes <base>.crt and .key; the paths are printed. */
+static enum ctl_exit issue_to_files(struct pki *pki, enum pki_kind kind, const char *name,
+                                    const struct arguments *arguments, const char *base)
+{
+    char error[PKI_ERROR], certificate[AMM_NAME_MAX + 32], key[AMM_NAME_MAX + 32];
+    struct pki_credential made;
+    snprintf(certificate, sizeof certificate, "%s.crt", base);
+    snprintf(key, sizeof key, "%s.key", base);
+    bool ok = pki_issue(pki, kind, name, arguments->host, arguments->days, &made, error) &&
+              pki_write(pki, key, made.key, true, error) &&
+              pki_write(pki, certificate, made.certificate, false, error);
+    amm_wipe(&made, sizeof made);
+    if (!ok) {
+        return ctl_fail(CTL_FAILED, "%s", error);
+    }
+    printf("%s/%s\n%s/%s\n", pki->folder, certificate, pki->folder, key);
+    return CTL_OK;
+}
+
+static int pki_server(const struct ctl *ctl, int argc, char **argv)
+{
+    struct arguments arguments = {.server = "amm-tunneld"};
+    if (!parse_arguments(argc, argv, "shd", false, &arguments)) {
+        return ctl_fail(CTL_USAGE,
+                        "pki server [--pki DIR] [--server NAME] [--host DNSNAME] [--days N]");
+    }
+    struct pki pki;
+    char error[PKI_ERROR];
+    enum ctl_exit status =
+        pki_open(&pki, ctl_pki_folder(ctl, arguments.folder), error)
+            ? issue_to_files(&pki, PKI_SERVER, arguments.server, &arguments, "server")
+            : (enum ctl_exit)ctl_fail(CTL_FAILED, "%s", error);
+    pki_close(&pki);
+    return status;
+}
+
+static int pki_gateway(const struct ctl *ctl, int argc, char **argv)
+{
+    struct arguments arguments = {0};
+    if (!parse_arguments(argc, argv, "d", true, &arguments)) {
+        return ctl_fail(
+            CTL_USAGE,
+            "pki gateway [--pki DIR] [--days N] NAME (1-64 characters without '/' and space)");
+    }
+    struct pki pki;
+    char error[PKI_ERROR], base[AMM_NAME_MAX + 16];
+    enum ctl_exit status;
+    if (strlen(arguments.name) > AMM_NAME_MAX || strchr(arguments.name, '/') ||
+        arguments.name[0] == '.') {
+        return ctl_fail(CTL_USAGE,
+                        "a gateway's name has 1-64 characters, no '/' and no leading '.'");
+    }
+    snprintf(base, sizeof base, "%s/%s", AMM_PKI_GATEWAYS_FOLDER, arguments.name);
+    status = pki_open(&pki, ctl_pki_folder(ctl, arguments.folder), error)
+                 ? issue_to_files(&pki, PKI_GATEWAY, arguments.name, &arguments, base)
+                 : (enum ctl_exit)ctl_fail(CTL_FAILED, "%s", error);
+    pki_close(&pki);
+    return status;
+}
+
+static int pki_revoke_name(const struct ctl *ctl, int argc, char **argv)
+{
+    struct arguments arguments = {0};
+    if (!parse_arguments(argc, argv, "", true, &arguments)) {
+        return ctl_fail(CTL_USAGE, "pki revoke [--pki DIR] NAME");
+    }
+    struct pki pki;
+    char error[PKI_ERROR];
+    size_t count = 0;
+    enum ctl_exit status = CTL_OK;
+    if (!pki_open(&pki, ctl_pki_folder(ctl, arguments.folder), error) ||
+        !pki_revoke(&pki, arguments.name, &count, error)) {
+        status = ctl_fail(CTL_FAILED, "%s", error);
+    } else if (count == 0) {
+        status =
+            ctl_fail(CTL_NOT_FOUND, "%s has no certificate that is not revoked (ammctl pki list)",
+                     arguments.name);
+    } else {
+        printf("revoked %zu certificate%s of %s\n", count, count == 1 ? "" : "s", arguments.name);
+    }
+    pki_close(&pki);
+    return status;
+}
+
+static const char *state_of(const struct pki_entry *entry)
+{
+    if (entry->revoked) {
+        return "revoked";
+    }
+    return entry->not_after < time(NULL) ? "expired" : "good";
+}
+
+static void print_json(const struct pki *pki)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < pki->n; i++) {
+        const struct pki_entry *entry = &pki->entries[i];
+        char serial[2 * sizeof entry->serial + 1];
+        amm_hex(serial, amm_view(entry->serial, sizeof entry->serial));
+        json_t *one = json_pack("{s:s, s:s, s:s, s:s, s:I, s:I}", "name", entry->name, "kind",
+                                pki_kinds[entry->kind].name, "state", state_of(entry), "serial",
+                                serial, "issued", (json_int_t)entry->issued, "not_after",
+                                (json_int_t)entry->not_after);
+        json_object_set_new(one, "revoked",
+                            entry->revoked ? json_integer(entry->revoked) : json_null());
+        json_array_append_new(list, one);
+    }
+    json_dumpf(list, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
+    putchar('\n');
+    json_decref(list);
+}
+
+static void print_table(const struct pki *pki)
+{
+    struct ctl_table table;
+    ctl_table_init(&table, 5, (const char *const[]){"NAME", "KIND", "STATE", "UNTIL", "SERIAL"});
+    for (size_t i = 0; i < pki->n; i++) {
+        const struct pki_entry *entry = &pki->entries[i];
+        char until[CTL_TIME_TEXT], serial[2 * sizeof entry->serial + 1];
+        amm_hex(serial, amm_view(entry->serial, sizeof entry->serial));
+        ctl_table_cell(&table, "%s", entry->name);
+        ctl_table_cell(&table, "%s", pki_kinds[entry->kind].name);
+        ctl_table_cell(&table, "%s", state_of(entry));
+        ctl_table_cell(&table, "%s", ctl_time_text(entry->not_after, until));
+        ctl_table_cell(&table, "%s", serial + strspn(serial, "0"));
+    }
+    ctl_table_print(&table, stdout);
+}
+
+static int pki_list(const struct ctl *ctl, int argc, char **argv)
+{
+    struct arguments arguments = {0};
+    if (!parse_arguments(argc, argv, "", false, &arguments)) {
+        return ctl_fail(CTL_USAGE, "pki list [--pki DIR]");
+    }
+    struct pki pki;
+    char error[PKI_ERROR];
+    enum ctl_exit status = CTL_OK;
+    if (!pki_open(&pki, ctl_pki_folder(ctl, arguments.folder), error)) {
+        status = ctl_fail(CTL_FAILED, "%s", error);
+    } else if (ctl->json) {
+        print_json(&pki);
+    } else {
+        print_table(&pki);
+    }
+    pki_close(&pki);
+    return status;
+}
+
+const struct ctl_command ctl_pki_commands[] = {
+    {"init", "[--pki DIR] [--name ORGANISATION] [--server NAME] [--host DNSNAME]  make a new PKI",
+     pki_init, false},
+    {"server",
+     "[--pki DIR] [--server NAME] [--host DNSNAME] [--days N]  a new certificate for the server",
+     pki_server, false},
+    {"gateway", "[--pki DIR] [--days N] NAME  certificate and key for a gateway with our client",
+     pki_gateway, false},
+    {"revoke", "[--pki DIR] NAME  make every certificate of that name worthless", pki_revoke_name,
+     false},
+    {"list", "[--pki DIR]  what was issued", pki_list, false},
+    {NULL, NULL, NULL, false},
+};

@@ -1,0 +1,73 @@
+/* The PKI folder on disk (crypto/pki_files.h): three CAs, what they issued, and the revocation
+ * lists.
+ *
+ * Only one command at a time has the folder open. Every file is replaced in one step; the index is
+ * written before a certificate is handed out, so that whatever exists can be revoked. */
+#pragma once
+
+#include "crypto/pki.h"
+#include "crypto/pki_files.h"
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+enum { PKI_ERROR = 512, PKI_HOUR = 3600, PKI_DAY = 86400 };
+
+/* What certificates are for; each kind has its CA. */
+enum pki_kind { PKI_SERVER, PKI_GATEWAY, PKI_PROFILE, PKI_KINDS };
+
+struct pki_kind_info {
+    const char *name;      /* "gateway", as in the index */
+    const char *authority; /* "gateway-ca" */
+    const char *full_name; /* "gateway CA": goes into its common name */
+    enum amm_certificate_role role;
+    int days; /* how long its certificates are good for */
+};
+
+extern const struct pki_kind_info pki_kinds[PKI_KINDS];
+
+/* One line of the index. */
+struct pki_entry {
+    char name[AMM_NAME_MAX + 1];
+    enum pki_kind kind;
+    uint8_t serial[20];
+    int64_t issued, not_after;
+    int64_t revoked; /* 0: it is not */
+};
+
+struct pki {
+    char folder[PATH_MAX];
+    int lock; /* -1: closed */
+    struct pki_entry *entries;
+    size_t n;
+};
+
+struct pki_credential {
+    char certificate[AMM_PEM_MAX];
+    char key[AMM_PEM_MAX];
+};
+
+/* Makes a new PKI; `folder` must not exist, or be empty. Nothing is left behind on failure. */
+bool pki_create(const char *folder, const char *organisation, const char *server,
+                const char *dns_name, char error[PKI_ERROR]);
+
+/* Opens and locks an existing one. Close it in any case. */
+bool pki_open(struct pki *pki, const char *folder, char error[PKI_ERROR]);
+void pki_close(struct pki *pki);
+
+/* Makes a key and its certificate, good for `days` (0: as long as its kind usually is). */
+bool pki_issue(struct pki *pki, enum pki_kind kind, const char *name, const char *dns_name,
+               int days, struct pki_credential *out, char error[PKI_ERROR]);
+
+/* Revokes what was issued to `name` and signs the lists anew; `*count` certificates. */
+bool pki_revoke(struct pki *pki, const char *name, size_t *count, char error[PKI_ERROR]);
+
+/* A file of the folder as text, with a NUL behind it; wiped and freed by pki_text_free. NULL with
+ * `error`. */
+char *pki_read(const struct pki *pki, const char *name, char error[PKI_ERROR]);
+void pki_text_free(char *text);
+
+/* Writes <folder>/<name>. */
+bool pki_write(const struct pki *pki, const char *name, const char *text, bool is_secret,
+               char error[PKI_ERROR]);
