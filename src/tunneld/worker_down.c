@@ -42,8 +42,10 @@ static void give_inner(struct amm_worker *worker, uint8_t port_index, struct amm
  * the kernel steers them. */
 static uint16_t thread_of(const struct amm_worker *worker, struct amm_view packet)
 {
-    return packet.len >= 5 ? (uint16_t)(amm_load_u32(packet.data + 1) % worker->shared->n_handshake)
-                           : 0;
+    if (packet.len < 5) {
+        return 0;
+    }
+    return (uint16_t)(amm_load_u32(packet.data + 1) % worker->shared->n_handshake);
 }
 
 static void pass_control(struct amm_worker *worker, uint16_t thread, const struct amm_path *path,
