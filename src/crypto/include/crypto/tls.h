@@ -84,3 +84,13 @@ bool amm_tls_context_set_crl(struct amm_tls_context *context, const char *crl_pe
 
 /* True if the loaded lists revoke this identity; to cut live tunnels after a reload. */
 bool amm_tls_context_revokes(const struct amm_tls_context *context, const struct amm_identity *identity);
+
+/* ---- own certificate of one session (OpenSSL only) ---- */
+
+/* A leaf certificate with its key, to be used instead of the context's by sessions that are told so right after
+ * `open`. For simulated fleets: thousands of names, one context. NULL with a sentence in `error`. */
+struct amm_tls_certificate;
+struct amm_tls_certificate *amm_tls_certificate_new(struct amm_tls_context *context, const char *certificate,
+                                                    const char *key, char *error, size_t room);
+struct amm_tls_certificate *amm_tls_certificate_free(struct amm_tls_certificate *own);
+bool amm_tls_use_certificate(struct amm_tls *tls, const struct amm_tls_certificate *own);
