@@ -13,7 +13,7 @@ enum { RETRY_LEAST_MS = 1000, RETRY_SPREAD_MS = 4000, CATCH_UP = 64, UDP_BUFFER 
 static void note_failure(struct gateway *g, const char *words)
 {
     struct fleet_numbers *n = &g->fleet->numbers;
-    snprintf(n->last_failure, sizeof n->last_failure, "%s: %s", g->identity.name, words);
+    snprintf(n->last_failure, sizeof n->last_failure, "%s: %.120s", g->identity.name, words);
 }
 
 static void close_socket(struct gateway *g)
@@ -241,7 +241,7 @@ static bool make_client(struct gateway *g)
     config.engine.wraps = &o->wrap;
     config.engine.n_wraps = 1;
     memcpy(config.engine.ciphers, o->ciphers, sizeof config.engine.ciphers);
-    config.engine.renegotiate = 0;
+    config.engine.release_tls = !o->keep_tls;
     config.engine.version = "amm-fleet";
     config.engine.platform = "linux";
     config.engine.mtu = 1500;

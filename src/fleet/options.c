@@ -115,8 +115,9 @@ static bool load_wrap(struct fleet_options *o, const char *mode, const char *key
     if (o->wrap.mode == AMM_WRAP_NONE) {
         return true;
     }
-    snprintf(path, sizeof path, "%s/%s", folder,
-             o->wrap.mode == AMM_WRAP_CRYPT_V2 ? AMM_PKI_V2_KEY : AMM_PKI_STATIC_KEY);
+    static const char *const files[] = {"", AMM_PKI_TLS_AUTH, AMM_PKI_TLS_CRYPT,
+                                        AMM_PKI_TLS_CRYPT_V2};
+    snprintf(path, sizeof path, "%s/%s", folder, files[o->wrap.mode]);
     if (!amm_file_read(key_file ? key_file : path, AMM_PEM_MAX, &text, error, sizeof error)) {
         return fail("wrap-key", error);
     }
