@@ -97,11 +97,6 @@ void amm_limiter_refund(struct amm_limiter *limiter, uint64_t bucket)
     limiter->general -= limiter->general_interval;
 }
 
-static uint64_t *known_set(const struct amm_limiter *limiter, uint64_t name)
-{
-    return (uint64_t *)limiter->known[set_of(limiter, name) % AMM_LIMITER_KNOWN_SETS];
-}
-
 static unsigned known_at(const uint64_t *set, uint64_t name)
 {
     unsigned at = 0;
@@ -113,7 +108,7 @@ static unsigned known_at(const uint64_t *set, uint64_t name)
 
 void amm_limiter_know(struct amm_limiter *limiter, uint64_t name)
 {
-    uint64_t *set = known_set(limiter, name);
+    uint64_t *set = limiter->known[set_of(limiter, name) % AMM_LIMITER_KNOWN_SETS];
     unsigned at = known_at(set, name);
     if (at == AMM_LIMITER_WAYS) {
         at = AMM_LIMITER_WAYS - 1; /* the one known longest is forgotten */
@@ -124,5 +119,6 @@ void amm_limiter_know(struct amm_limiter *limiter, uint64_t name)
 
 bool amm_limiter_knows(const struct amm_limiter *limiter, uint64_t name)
 {
-    return name != 0 && known_at(known_set(limiter, name), name) < AMM_LIMITER_WAYS;
+    const uint64_t *set = limiter->known[set_of(limiter, name) % AMM_LIMITER_KNOWN_SETS];
+    return name != 0 && known_at(set, name) < AMM_LIMITER_WAYS;
 }

@@ -1,4 +1,4 @@
-/* Rate limit of answers to strangers (doc/protocol/cookie.md, LIMIT clauses). A token is taken for
+/* Rate limit of answers to strangers (doc/protocol/cookie.md, LIMIT). A token is taken for
  * an answer and given back when its handshake completes: the limit counts what failed or never came
  * back.
  *
