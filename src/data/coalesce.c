@@ -113,8 +113,8 @@ static bool fits(const struct amm_coalesce *c, const struct flow *flow, const st
            amm_load_u16(s->ip + AMM_IP_ID) == id &&
            memcmp(tcp + AMM_TCP_ACKNOWLEDGED, s->tcp + AMM_TCP_ACKNOWLEDGED, 4) == 0 &&
            memcmp(tcp + AMM_TCP_WINDOW, s->tcp + AMM_TCP_WINDOW, 2) == 0 &&
-           memcmp(tcp + AMM_TCP_HEADER, s->tcp + AMM_TCP_HEADER,
-                  s->header - AMM_IP_HEADER - AMM_TCP_HEADER) == 0;
+           memcmp(tcp + AMM_TCP_URGENT, s->tcp + AMM_TCP_URGENT,
+                  s->header - AMM_IP_HEADER - AMM_TCP_URGENT) == 0;
 }
 
 static void join(struct amm_coalesce *c, struct flow *flow, const struct segment *s)

@@ -34,6 +34,7 @@ enum {
     AMM_TCP_FLAGS = 13,
     AMM_TCP_WINDOW = 14,
     AMM_TCP_CHECKSUM = 16,
+    AMM_TCP_URGENT = 18, /* the options follow */
     AMM_TCP_FIN = 0x01,
     AMM_TCP_SYN = 0x02,
     AMM_TCP_PSH = 0x08,

@@ -34,6 +34,7 @@ static size_t write_transport(const struct packet *packet, uint8_t *p)
         p[12] = (uint8_t)((20 + packet->n_options) / 4 << 4);
         p[13] = packet->flags;
         amm_store_u16(p + 14, packet->window);
+        amm_store_u16(p + 18, packet->urgent);
         if (packet->n_options > 0) {
             memcpy(p + 20, packet->options, packet->n_options);
         }

@@ -11,7 +11,7 @@ struct packet {
     uint16_t source_port, destination_port;
     uint16_t id, fragment;
     uint32_t sequence, acknowledged;
-    uint16_t window;
+    uint16_t window, urgent;
     const uint8_t *options; /* TCP; a multiple of four bytes */
     size_t n_options;
     size_t payload; /* bytes; byte i is `fill` + i */
