@@ -60,9 +60,27 @@ static void start_server(struct lab *lab)
     assert_non_null(lab->engine);
 }
 
+void lab_renew_client(struct lab *lab, unsigned i)
+{
+    struct lab_client *client = &lab->clients[i];
+    struct amm_client_config config = {.mtu = 1400};
+    amm_engine_config_defaults(&config.engine);
+    config.engine.wraps = &client->wrap;
+    config.engine.username = "user";
+    config.engine.password = "secret";
+    if (lab->change_client != NULL) {
+        lab->change_client(&config.engine);
+    }
+    struct amm_engine_env env = env_of(lab, client->tls);
+    amm_client_free(client->client);
+    client->client = amm_client_new(&config, &env, lab->aead, &client->drops, lab->now);
+    assert_non_null(client->client);
+}
+
 void lab_start(struct lab *lab, const struct lab_settings *settings)
 {
     memset(lab, 0, sizeof *lab);
+    lab->change_client = settings->change_client;
     lab->now = (struct amm_now){.mono = 1000 * AMM_SECOND, .wall = 1800000000};
     amm_seeded_random_init(&lab->random, seed);
     fill_wraps(lab, settings->wrap);
@@ -100,18 +118,7 @@ void lab_start(struct lab *lab, const struct lab_settings *settings)
         client->path = (struct amm_path){.transport = (uint8_t)settings->transport, .link = 10 + i};
         amm_address_parse(&client->path.remote, "192.0.2.1", (uint16_t)(5000 + i));
         amm_address_parse(&client->path.local, "198.51.100.1", 1190);
-        struct amm_client_config config = {.mtu = 1400};
-        amm_engine_config_defaults(&config.engine);
-        config.engine.role = AMM_CLIENT;
-        config.engine.wraps = &client->wrap;
-        config.engine.username = "user";
-        config.engine.password = "secret";
-        if (settings->change_client != NULL) {
-            settings->change_client(&config.engine);
-        }
-        struct amm_engine_env env = env_of(lab, client->tls);
-        client->client = amm_client_new(&config, &env, lab->aead, &client->drops, lab->now);
-        assert_non_null(client->client);
+        lab_renew_client(lab, i);
     }
 }
 
@@ -308,11 +315,6 @@ struct lab_client *lab_connect(struct lab *lab, unsigned i)
     struct amm_path path = mirrored(lab->clients[i].path);
     amm_client_connect(lab->clients[i].client, lab->now, &path);
     return &lab->clients[i];
-}
-
-void lab_reconnect(struct lab *lab, unsigned i)
-{
-    lab_connect(lab, i);
 }
 
 static const struct amm_event *find(const struct amm_event *events, unsigned n,

@@ -39,6 +39,7 @@ struct lab {
     struct amm_plane *plane;
     struct amm_pool pool;
     void *sessions, *peers;
+    void (*change_client)(struct amm_engine_config *config);
     struct amm_aead *aead;
     struct amm_event events[LAB_EVENTS];
     unsigned n_events;
@@ -74,8 +75,8 @@ void lab_stop(struct lab *lab);
 
 /* Starts client `i` and makes it connect. */
 struct lab_client *lab_connect(struct lab *lab, unsigned i);
-/* Makes it connect once more from the same port. */
-void lab_reconnect(struct lab *lab, unsigned i);
+/* Makes client `i` anew, after a test has changed its settings. */
+void lab_renew_client(struct lab *lab, unsigned i);
 
 /* Delivers everything until nothing is under way; time stands still. */
 void lab_settle(struct lab *lab);
