@@ -287,3 +287,15 @@ uint16_t amm_roster_any_port(const struct amm_roster *roster, const char *name)
     size_t at = lower_bound(roster, name, 0);
     return at < roster->n && !strcmp(roster->entries[at].name, name) ? roster->entries[at].port : 0;
 }
+
+bool amm_roster_line(const struct amm_roster *roster, size_t i, const char **name, uint16_t *port,
+                     uint32_t *slot)
+{
+    if (i >= roster->n) {
+        return false;
+    }
+    *name = roster->entries[i].name;
+    *port = roster->entries[i].port;
+    *slot = roster->entries[i].slot;
+    return true;
+}

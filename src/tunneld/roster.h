@@ -43,3 +43,8 @@ uint32_t amm_roster_slot(const struct amm_roster *roster, const char *name, uint
 
 /* Any port that `name` has a line for, or 0 if the name is unknown. */
 uint16_t amm_roster_any_port(const struct amm_roster *roster, const char *name);
+
+/* Line number `i` in the order of names and ports, from 0; false behind the last. `*name` lives as
+ * long as the roster. */
+bool amm_roster_line(const struct amm_roster *roster, size_t i, const char **name, uint16_t *port,
+                     uint32_t *slot);
