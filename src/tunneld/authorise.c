@@ -199,12 +199,13 @@ void amm_authority_release(struct amm_authority *authority, struct amm_session_r
     }
 }
 
-bool amm_authority_holds(const struct amm_authority *authority, struct amm_session_ref session,
-                         uint32_t peer_id)
+uint32_t amm_authority_place(const struct amm_authority *authority, struct amm_session_ref session)
 {
-    return session.index < authority->n_sessions && session.tag &&
-           authority->held[session.index].tag == session.tag &&
-           authority->held[session.index].peer_id == peer_id;
+    if (session.index >= authority->n_sessions || !session.tag ||
+        authority->held[session.index].tag != session.tag) {
+        return 0;
+    }
+    return authority->held[session.index].peer_id;
 }
 
 bool amm_authority_allows(const struct amm_authority *authority, const char *name,

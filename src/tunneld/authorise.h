@@ -68,9 +68,8 @@ bool amm_authority_denied(const struct amm_authority *authority, struct amm_sess
 void amm_authority_adopt(struct amm_authority *authority, struct amm_session_ref session,
                          uint8_t port_index, uint32_t peer_id);
 
-/* True if the session holds this very place. */
-bool amm_authority_holds(const struct amm_authority *authority, struct amm_session_ref session,
-                         uint32_t peer_id);
+/* The peer id of the place that the session holds, or 0. */
+uint32_t amm_authority_place(const struct amm_authority *authority, struct amm_session_ref session);
 
 /* True if `name` still has the slot of `peer_id` on the port. */
 bool amm_authority_allows(const struct amm_authority *authority, const char *name,

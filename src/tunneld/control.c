@@ -234,9 +234,7 @@ void amm_control_run(struct amm_control *control)
         if (control->stopping && (!control->goodbye_missing || now >= control->goodbye_ends)) {
             return;
         }
-        amm_control_watch_files(control, now);
-        amm_time deadline =
-            control->stopping ? control->goodbye_ends : control->looked + AMM_SECOND;
+        amm_time deadline = control->stopping ? control->goodbye_ends : AMM_NEVER;
 
         amm_bell_doze(&control->shared->control_bell);
         unsigned n = amm_loop_wait(control->loop, reports_wait(control) ? 0 : deadline, ready);

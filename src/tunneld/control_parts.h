@@ -48,8 +48,6 @@ struct amm_control {
     bool stopping;
     uint32_t goodbye_missing;
     amm_time goodbye_ends;
-    amm_time looked; /* when the files were looked at */
-    int64_t seen[2]; /* their times of change */
 };
 
 enum {
@@ -94,8 +92,5 @@ bool amm_control_next_counter(struct amm_control *control, struct control_client
 
 /* Takes over files that the holder has read again, and says which of them are in use. */
 void amm_control_take_material(struct amm_control *control, struct amm_material *material);
-
-/* Asks the holder to read the files again if one of them has changed. */
-void amm_control_watch_files(struct amm_control *control, amm_time now);
 
 void amm_control_alarm(struct amm_control *control, enum amm_ipc_alarm alarm, const char *text);

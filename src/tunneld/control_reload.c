@@ -6,7 +6,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 
 /* ---- revocation lists shared with the threads ---- */
 
@@ -150,35 +149,4 @@ void amm_control_take_material(struct amm_control *control, struct amm_material 
     amm_log(roster && crl ? AMM_LOG_INFO : AMM_LOG_ERROR, "reloaded", amm_field_text("text", text));
     amm_channel_send(control->shared->handoff->channel, AMM_CHANNEL_ACCEPTED, good);
     answer_reloads(control, roster && crl, text);
-}
-
-/* ---- watching ---- */
-
-static int64_t changed_at(const char *path)
-{
-    struct stat status;
-    if (!path[0] || stat(path, &status)) {
-        return 0;
-    }
-    return (int64_t)status.st_mtim.tv_sec * 1000000000 + status.st_mtim.tv_nsec + status.st_size;
-}
-
-void amm_control_watch_files(struct amm_control *control, amm_time now)
-{
-    const char *const paths[2] = {control->shared->config->roster, control->shared->config->crl};
-    bool first = !control->looked;
-    bool changed = false;
-
-    if (!first && now - control->looked < AMM_SECOND) {
-        return;
-    }
-    control->looked = now;
-    for (int i = 0; i < 2; i++) {
-        int64_t at = changed_at(paths[i]);
-        changed |= at != control->seen[i];
-        control->seen[i] = at;
-    }
-    if (changed && !first) {
-        amm_channel_send(control->shared->handoff->channel, AMM_CHANNEL_RELOAD, 0);
-    }
 }

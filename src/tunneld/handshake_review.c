@@ -205,7 +205,7 @@ static void remove_orphans(struct amm_handshake *h, uint8_t port_index)
                 amm_peer_table_at(places->peers, places->n_slots, amm_peer_id(lane, slot));
             if (record->state == AMM_PEER_LIVE && amm_peer_read(record, &peer) &&
                 peer.session.thread % h->shared->n_handshake == h->index &&
-                !amm_authority_holds(h->authority, peer.session, peer.peer_id)) {
+                amm_authority_place(h->authority, peer.session) != peer.peer_id) {
                 remove_peer(h, port_index, &peer);
             }
         }

@@ -61,18 +61,28 @@ static void report_joined(struct amm_handshake *h, struct amm_now now,
     push_report(h, &report);
 }
 
+static void report_left(struct amm_handshake *h, struct amm_now now, const struct amm_event *event)
+{
+    struct amm_cell_event report = new_report(h, now, AMM_IPC_LEFT, &event->path);
+    const struct amm_places *places = &h->shared->places[event->path.port_index];
+
+    report.peer_id = amm_authority_place(h->authority, event->session);
+    report.event.inner_ip = amm_pool_address(&places->pool, amm_peer_id_slot(report.peer_id));
+    set_text(report.event.name, sizeof report.event.name, event->identity.name);
+    set_text(report.event.reason, sizeof report.event.reason, amm_close_reason_name(event->reason));
+    set_text(report.event.text, sizeof report.event.text, event->text);
+    push_report(h, &report);
+}
+
 /* Handshakes that ended before they joined. */
 static void report_unjoined(struct amm_handshake *h, struct amm_now now,
                             const struct amm_event *event)
 {
-    char text[AMM_IPC_TEXT];
-
     switch (event->reason) {
     case AMM_CLOSE_TLS:
-        snprintf(text, sizeof text, "%s%s%s", amm_tls_failure_text(event->failure),
-                 event->text[0] ? ": " : "", event->text);
         amm_handshake_report(h, now, AMM_IPC_REFUSED, &event->path, event->identity.name,
-                             amm_tls_failure_name(event->failure), text);
+                             amm_tls_failure_name(event->failure),
+                             event->text[0] ? event->text : amm_tls_failure_text(event->failure));
         return;
     case AMM_CLOSE_REFUSED:
         if (amm_authority_denied(h->authority, event->session)) {
@@ -131,13 +141,12 @@ static void pass_command(struct amm_handshake *h, const struct amm_plane_command
 
 static void end_session(struct amm_handshake *h, struct amm_now now, const struct amm_event *event)
 {
-    amm_authority_release(h->authority, event->session);
     if (event->was_joined) {
-        amm_handshake_report(h, now, AMM_IPC_LEFT, &event->path, event->identity.name,
-                             amm_close_reason_name(event->reason), event->text);
+        report_left(h, now, event);
     } else {
         report_unjoined(h, now, event);
     }
+    amm_authority_release(h->authority, event->session);
     struct amm_stream *stream =
         event->path.transport == AMM_TCP ? amm_stream_find(&h->streams, event->path.link) : NULL;
     if (stream) {

@@ -16,6 +16,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -41,6 +42,8 @@ struct holder {
     amm_time kill_at;
     amm_time deaths[DEATHS_MAX]; /* of the last engines, oldest first */
     unsigned n_deaths;
+    amm_time looked; /* when the files that may change were looked at */
+    int64_t seen[2]; /* when they had changed then */
     bool over;
     enum amm_holder_result result;
 };
@@ -248,12 +251,46 @@ static void take_message(struct holder *holder)
     }
 }
 
+static int64_t changed_at(const char *path)
+{
+    struct stat info;
+    if (path[0] == 0 || stat(path, &info) != 0) {
+        return 0;
+    }
+    return (int64_t)info.st_mtim.tv_sec * 1000000000 + info.st_mtim.tv_nsec + info.st_size;
+}
+
+/* Gateways and revocation lists are taken over without a signal: a list that nobody read revokes
+ * nobody. */
+static void watch_files(struct holder *holder, amm_time now)
+{
+    const char *const paths[2] = {holder->held.config.roster, holder->held.config.crl};
+    bool first = holder->looked == 0;
+    bool changed = false;
+    if (!first && now - holder->looked < AMM_SECOND) {
+        return;
+    }
+    holder->looked = now;
+    for (int i = 0; i < 2; i++) {
+        int64_t at = changed_at(paths[i]);
+        changed |= at != holder->seen[i];
+        holder->seen[i] = at;
+    }
+    if (changed && !first && !holder->stopping) {
+        reload(holder);
+    }
+}
+
 static void serve(struct holder *holder)
 {
     struct amm_ready ready[AMM_LOOP_READY];
     while (!holder->over) {
-        unsigned n =
-            amm_loop_wait(holder->loop, holder->stopping ? holder->kill_at : AMM_NEVER, ready);
+        watch_files(holder, amm_now().mono);
+        amm_time deadline = holder->looked + AMM_SECOND;
+        if (holder->stopping) {
+            deadline = amm_time_min(deadline, holder->kill_at);
+        }
+        unsigned n = amm_loop_wait(holder->loop, deadline, ready);
         for (unsigned i = 0; i < n; i++) {
             if (ready[i].tag == TAG_CHANNEL) {
                 take_message(holder);

@@ -34,11 +34,25 @@ static void write_line(const struct amm_ipc_event *event)
                 amm_field_text("text", event->text));
         return;
     }
-    amm_log(event->kind == AMM_IPC_REFUSED ? AMM_LOG_WARNING : AMM_LOG_INFO, ids[event->kind],
-            amm_field_text("gateway", event->name), amm_field_number("port", event->port),
-            amm_field_address("remote", &event->remote), amm_field_ipv4("inner", event->inner_ip),
-            amm_field_text("client", event->client), amm_field_text("reason", event->reason),
-            amm_field_text("text", event->text));
+    struct amm_field fields[7];
+    size_t n = 0;
+    fields[n++] = amm_field_text("gateway", event->name);
+    fields[n++] = amm_field_number("port", event->port);
+    fields[n++] = amm_field_address("remote", &event->remote);
+    if (event->inner_ip) {
+        fields[n++] = amm_field_ipv4("inner", event->inner_ip);
+    }
+    if (event->client[0]) {
+        fields[n++] = amm_field_text("client", event->client);
+    }
+    if (event->reason[0]) {
+        fields[n++] = amm_field_text("reason", event->reason);
+    }
+    if (event->text[0]) {
+        fields[n++] = amm_field_text("text", event->text);
+    }
+    amm_log_write(event->kind == AMM_IPC_REFUSED ? AMM_LOG_WARNING : AMM_LOG_INFO, ids[event->kind],
+                  fields, n);
 }
 
 void amm_journal_add(struct amm_journal *journal, const struct amm_ipc_event *event)
