@@ -11,7 +11,8 @@ int ctl_control_open(const struct ctl *ctl)
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     size_t len = strlen(ctl->config->control_socket);
     if (len >= sizeof address.sun_path) {
-        ctl_fail(CTL_USAGE, "control-socket: path is too long (%zu bytes allowed)", sizeof address.sun_path - 1);
+        ctl_fail(CTL_USAGE, "control-socket: path is too long (%zu bytes allowed)",
+                 sizeof address.sun_path - 1);
         return -1;
     }
     memcpy(address.sun_path, ctl->config->control_socket, len);
@@ -22,8 +23,8 @@ int ctl_control_open(const struct ctl *ctl)
     }
     if (connect(fd, (struct sockaddr *)&address, sizeof address) != 0) {
         const char *cure = errno == EACCES ? "use sudo" : "is amm-tunneld running?";
-        ctl_fail(CTL_NO_SERVER, "the tunnel server does not answer on %s: %s (%s)", ctl->config->control_socket,
-                 strerror(errno), cure);
+        ctl_fail(CTL_NO_SERVER, "the tunnel server does not answer on %s: %s (%s)",
+                 ctl->config->control_socket, strerror(errno), cure);
         close(fd);
         return -1;
     }
@@ -47,8 +48,10 @@ bool ctl_control_next(int fd, struct amm_ipc_message *answer, enum ctl_exit *sta
     ssize_t len = recv(fd, packet, sizeof packet, 0);
     if (len <= 0 || !amm_ipc_decode(answer, amm_view(packet, (size_t)len))) {
         *status = CTL_NO_SERVER;
-        ctl_fail(*status, len > 0 ? "the tunnel server gave an answer that is not understood (another version?)"
-                                  : "the tunnel server closed the connection");
+        ctl_fail(*status,
+                 len > 0
+                     ? "the tunnel server gave an answer that is not understood (another version?)"
+                     : "the tunnel server closed the connection");
         return false;
     }
     if (answer->type == AMM_IPC_FAILED) {
@@ -75,7 +78,8 @@ enum ctl_exit ctl_find_peer(const struct ctl *ctl, const char *name, struct amm_
             if (message.type == AMM_IPC_SERVER && server != NULL) {
                 *server = message.server;
             } else if (message.type == AMM_IPC_PEER && strcmp(message.peer.name, name) == 0) {
-                /* Two sessions of one gateway overlap while a new one takes over: the newer has the say. */
+                /* Two sessions of one gateway overlap while a new one takes over: the newer has the
+                 * say. */
                 if (!found || message.peer.since >= peer->since) {
                     *peer = message.peer;
                 }

@@ -10,10 +10,10 @@
 
 enum ctl_exit {
     CTL_OK = 0,
-    CTL_FAILED = 1,      /* the thing was tried and did not work; the reason stands on standard error */
-    CTL_USAGE = 2,       /* the command line or the configuration is wrong */
-    CTL_NOT_FOUND = 3,   /* no such gateway, or its tunnel is down */
-    CTL_NO_SERVER = 4,   /* the server does not answer */
+    CTL_FAILED = 1, /* the thing was tried and did not work; the reason stands on standard error */
+    CTL_USAGE = 2,  /* the command line or the configuration is wrong */
+    CTL_NOT_FOUND = 3, /* no such gateway, or its tunnel is down */
+    CTL_NO_SERVER = 4, /* the server does not answer */
 };
 
 /* What the global options and the server's configuration say. */
@@ -64,7 +64,8 @@ struct ctl_table {
 };
 
 void ctl_table_init(struct ctl_table *table, size_t n_columns, const char *const *head);
-void ctl_table_cell(struct ctl_table *table, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void ctl_table_cell(struct ctl_table *table, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 void ctl_table_print(struct ctl_table *table, FILE *out); /* and frees */
 
 #define CTL_TIME_TEXT 32

@@ -1,7 +1,8 @@
 /* ammctl gateway fetch: one page of a gateway's own web server, through its tunnel.
  *
- * What amm-proxyd will do for a browser, by hand and as the same user: inside the tunnels' namespace, with the
- * proxy's user id, because the packet filter lets nobody else open connections to gateways. */
+ * What amm-proxyd will do for a browser, by hand and as the same user: inside the tunnels'
+ * namespace, with the proxy's user id, because the packet filter lets nobody else open connections
+ * to gateways. */
 #include "fetch.h"
 
 #include "io/netns.h"
@@ -26,7 +27,9 @@ static enum ctl_exit become_proxy(const char *namespace_name, const char *proxy_
 {
     char error[256];
     if (geteuid() != 0) {
-        return ctl_fail(CTL_FAILED, "gateway fetch enters the tunnels' namespace as the proxy's user: run it as root");
+        return ctl_fail(
+            CTL_FAILED,
+            "gateway fetch enters the tunnels' namespace as the proxy's user: run it as root");
     }
     struct amm_user user;
     if (!amm_user_find(proxy_user, &user, error, sizeof error)) {
@@ -48,16 +51,16 @@ static enum ctl_exit become_proxy(const char *namespace_name, const char *proxy_
 
 static int connect_gateway(const struct fetch *fetch)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons(fetch->port),
-                                  .sin_addr.s_addr = htonl(fetch->ip)};
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons(fetch->port), .sin_addr.s_addr = htonl(fetch->ip)};
     char ip[AMM_IPV4_TEXT];
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     struct timeval limit = {.tv_sec = FETCH_SECONDS};
     if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) != 0 ||
         setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) != 0 ||
         connect(fd, (struct sockaddr *)&address, sizeof address) != 0) {
-        const char *why = errno == EINPROGRESS || errno == EAGAIN ? "no answer within 10 s" : strerror(errno);
+        const char *why =
+            errno == EINPROGRESS || errno == EAGAIN ? "no answer within 10 s" : strerror(errno);
         ctl_fail(CTL_FAILED, "%s:%u: %s%s", amm_ipv4_text(fetch->ip, ip), fetch->port, why,
                  errno == ECONNREFUSED ? " (is the gateway's page on this port?)" : "");
         if (fd >= 0) {
@@ -73,7 +76,8 @@ static bool exchange(SSL *tls, const struct fetch *fetch, uint8_t **out, size_t 
 {
     char request[2048], ip[AMM_IPV4_TEXT];
     int n = snprintf(request, sizeof request,
-                     "GET %s HTTP/1.0\r\nHost: %s:%u\r\nUser-Agent: ammctl\r\nAccept: */*\r\nConnection: close\r\n\r\n",
+                     "GET %s HTTP/1.0\r\nHost: %s:%u\r\nUser-Agent: ammctl\r\nAccept: "
+                     "*/*\r\nConnection: close\r\n\r\n",
                      fetch->path, amm_ipv4_text(fetch->ip, ip), fetch->port);
     if (n < 0 || (size_t)n >= sizeof request || SSL_write(tls, request, n) != n) {
         return false;
@@ -126,15 +130,16 @@ static enum ctl_exit fetch_over(int fd, const struct fetch *fetch)
     enum ctl_exit status = CTL_FAILED;
     uint8_t *answer = NULL;
     size_t len = 0;
-    /* The gateway's certificate is its own; who it is was proven by the tunnel, whose address this is. Keys get
-     * pinned by amm-proxyd. */
+    /* The gateway's certificate is its own; who it is was proven by the tunnel, whose address this
+     * is. Keys get pinned by amm-proxyd. */
     if (tls == NULL || SSL_set_fd(tls, fd) != 1 || SSL_connect(tls) != 1) {
         char why[160];
         unsigned long code = ERR_get_error();
         ERR_error_string_n(code, why, sizeof why);
         ctl_fail(status, "TLS with the gateway failed: %s", code ? why : "no answer");
     } else if (!exchange(tls, fetch, &answer, &len)) {
-        ctl_fail(status, "the gateway's answer could not be read (over %d MiB, or cut off)", FETCH_MAX >> 20);
+        ctl_fail(status, "the gateway's answer could not be read (over %d MiB, or cut off)",
+                 FETCH_MAX >> 20);
     } else {
         status = print_answer(fetch, answer, len);
     }
@@ -144,7 +149,8 @@ static enum ctl_exit fetch_over(int fd, const struct fetch *fetch)
     return status;
 }
 
-enum ctl_exit ctl_fetch(const struct fetch *fetch, const char *namespace_name, const char *proxy_user)
+enum ctl_exit ctl_fetch(const struct fetch *fetch, const char *namespace_name,
+                        const char *proxy_user)
 {
     for (const char *c = fetch->path; *c != '\0'; c++) {
         if (!isgraph((unsigned char)*c)) {

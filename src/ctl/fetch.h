@@ -10,6 +10,7 @@ struct fetch {
     bool head; /* print the answer's head as well */
 };
 
-/* Enters the namespace, becomes the proxy's user for good, gets the page and prints it. The process can do
- * nothing else afterwards. */
-enum ctl_exit ctl_fetch(const struct fetch *fetch, const char *namespace_name, const char *proxy_user);
+/* Enters the namespace, becomes the proxy's user for good, gets the page and prints it. The process
+ * can do nothing else afterwards. */
+enum ctl_exit ctl_fetch(const struct fetch *fetch, const char *namespace_name,
+                        const char *proxy_user);

@@ -1,7 +1,7 @@
 /* ammctl gateway: which gateways may join, and looking at one of them.
  *
- * The gateways file is the tunnel server's roster (name, port, slot); it is edited by whole lines, written in one
- * step, and the server is told to read it again. */
+ * The gateways file is the tunnel server's roster (name, port, slot); it is edited by whole lines,
+ * written in one step, and the server is told to read it again. */
 #include "ctl.h"
 #include "fetch.h"
 #include "pki.h"
@@ -57,12 +57,14 @@ static enum ctl_exit open_gateways(const struct ctl *ctl, struct gateways *g, bo
     if (!amm_file_read(file, ROSTER_FILE_MAX, &g->text, error, sizeof error)) {
         return ctl_fail(CTL_FAILED, "%s", error);
     }
-    g->roster = amm_roster_parse(file, amm_view_of(g->text), g->ports, g->n_ports, error, sizeof error);
+    g->roster =
+        amm_roster_parse(file, amm_view_of(g->text), g->ports, g->n_ports, error, sizeof error);
     return g->roster ? CTL_OK : (enum ctl_exit)ctl_fail(CTL_FAILED, "%s", error);
 }
 
 /* Replaces the file and tells the server, if one is running. */
-static enum ctl_exit write_gateways(const struct ctl *ctl, const struct gateways *g, struct amm_view text)
+static enum ctl_exit write_gateways(const struct ctl *ctl, const struct gateways *g,
+                                    struct amm_view text)
 {
     char error[256];
     struct amm_roster *check =
@@ -127,7 +129,8 @@ static uint32_t free_slot(const struct gateways *g, uint16_t port, uint32_t n_sl
 }
 
 /* `port` 0: the one with the most room. Writes "name port slot" as a line to `line`. */
-static enum ctl_exit place(const struct gateways *g, const char *name, uint16_t port, char *line, size_t room)
+static enum ctl_exit place(const struct gateways *g, const char *name, uint16_t port, char *line,
+                           size_t room)
 {
     uint32_t best_slot = 0, best_left = 0;
     uint16_t best_port = 0;
@@ -149,7 +152,8 @@ static enum ctl_exit place(const struct gateways *g, const char *name, uint16_t 
         return ctl_fail(CTL_USAGE, "%u is not a tunnel port of this server", port);
     }
     if (best_slot == 0) {
-        return ctl_fail(CTL_FAILED, "no place is left%s", port ? " on this port; try another" : " on any port");
+        return ctl_fail(CTL_FAILED, "no place is left%s",
+                        port ? " on this port; try another" : " on any port");
     }
     snprintf(line, room, "%s %u %u\n", name, best_port, best_slot);
     return CTL_OK;
@@ -157,7 +161,8 @@ static enum ctl_exit place(const struct gateways *g, const char *name, uint16_t 
 
 static int gateway_add(const struct ctl *ctl, int argc, char **argv)
 {
-    static const struct option options[] = {{"port", required_argument, NULL, 'p'}, {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"port", required_argument, NULL, 'p'},
+                                            {NULL, 0, NULL, 0}};
     unsigned long port = 0;
     int option;
     optind = 0;
@@ -169,7 +174,9 @@ static int gateway_add(const struct ctl *ctl, int argc, char **argv)
         }
     }
     if (optind + 1 != argc || !name_ok(argv[optind])) {
-        return ctl_fail(CTL_USAGE, "gateway add takes one name: 1-64 printable characters without space, / and #");
+        return ctl_fail(
+            CTL_USAGE,
+            "gateway add takes one name: 1-64 printable characters without space, / and #");
     }
     const char *name = argv[optind];
     struct gateways g;
@@ -243,7 +250,8 @@ static int gateway_remove(const struct ctl *ctl, int argc, char **argv)
     }
     close_gateways(&g);
     if (status == CTL_OK) {
-        printf("removed %s; to cut a tunnel that is up: ammctl tunnel kick %s, to make its certificate worthless: "
+        printf("removed %s; to cut a tunnel that is up: ammctl tunnel kick %s, to make its "
+               "certificate worthless: "
                "ammctl pki revoke %s\n",
                argv[1], argv[1], argv[1]);
     }
@@ -278,8 +286,8 @@ static int gateway_list(const struct ctl *ctl, int argc, char **argv)
         for (size_t i = 0; amm_roster_line(g.roster, i, &name, &port, &slot); i++) {
             char ip[AMM_IPV4_TEXT];
             amm_ipv4_text(inner_ip(ctl, port, slot), ip);
-            json_array_append_new(list, json_pack("{s:s, s:i, s:i, s:s}", "name", name, "port", (int)port, "slot",
-                                                  (int)slot, "address", ip));
+            json_array_append_new(list, json_pack("{s:s, s:i, s:i, s:s}", "name", name, "port",
+                                                  (int)port, "slot", (int)slot, "address", ip));
             ctl_table_cell(&table, "%s", name);
             ctl_table_cell(&table, "%u", port);
             ctl_table_cell(&table, "%u", slot);
@@ -300,8 +308,9 @@ static int gateway_list(const struct ctl *ctl, int argc, char **argv)
 
 static int gateway_fetch(const struct ctl *ctl, int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"head", no_argument, NULL, 'h'}, {"port", required_argument, NULL, 'p'}, {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"head", no_argument, NULL, 'h'},
+                                            {"port", required_argument, NULL, 'p'},
+                                            {NULL, 0, NULL, 0}};
     struct fetch fetch = {.port = (uint16_t)ctl->config->page_port, .path = "/"};
     int option;
     optind = 0;
@@ -331,11 +340,15 @@ static int gateway_fetch(const struct ctl *ctl, int argc, char **argv)
 
 const struct ctl_command ctl_gateway_commands[] = {
     {"list", "  the gateways that may join, their ports and addresses", gateway_list, true},
-    {"add", "NAME [--port N]  let a gateway join; without a port, where most room is", gateway_add, true},
+    {"add", "NAME [--port N]  let a gateway join; without a port, where most room is", gateway_add,
+     true},
     {"remove", "NAME  take its place away", gateway_remove, true},
-    {"profile", "NAME [--port N] [--remote HOST] [--wrap W] [--output FILE]  connection file for an OpenVPN client",
+    {"profile",
+     "NAME [--port N] [--remote HOST]... [--wrap W] [--output FILE]  connection file for an "
+     "OpenVPN client",
      ctl_gateway_profile, false},
-    {"fetch", "[--head] [--port N] NAME [PATH]  a page of the gateway's own web server, through its tunnel",
+    {"fetch",
+     "[--head] [--port N] NAME [PATH]  a page of the gateway's own web server, through its tunnel",
      gateway_fetch, true},
     {NULL, NULL, NULL, false},
 };

@@ -44,14 +44,16 @@ static void print_usage(FILE *out, const char *only)
             fprintf(out, "  %s %s %s\n", groups[g].name, c->name, c->usage);
         }
     }
-    fputs("\nexit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 not found or down, 4 server does "
+    fputs("\nexit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 not found or down, 4 "
+          "server does "
           "not answer\n",
           out);
 }
 
-/* Reads the server's configuration. Without it only the commands that need none work, so a file that is not
- * there is an error only when it was named, or is needed. */
-static enum ctl_exit load_config(struct ctl *ctl, struct amm_tunneld_config *config, const char *file)
+/* Reads the server's configuration. Without it only the commands that need none work, so a file
+ * that is not there is an error only when it was named, or is needed. */
+static enum ctl_exit load_config(struct ctl *ctl, struct amm_tunneld_config *config,
+                                 const char *file)
 {
     char error[AMM_CONF_ERROR];
     struct amm_span text;
@@ -126,7 +128,9 @@ int main(int argc, char **argv)
     }
     enum ctl_exit status = load_config(&ctl, &config, config_file);
     if (status == CTL_OK && ctl.config == NULL && command->needs_config) {
-        status = ctl_fail(CTL_USAGE, "%s is not there; name the server's configuration with --config", CTL_CONFIG);
+        status =
+            ctl_fail(CTL_USAGE, "%s is not there; name the server's configuration with --config",
+                     CTL_CONFIG);
     }
     return status != CTL_OK ? (int)status : command->run(&ctl, argc - 2, argv + 2);
 }

@@ -41,7 +41,8 @@ void ctl_table_print(struct ctl_table *table, FILE *out)
     for (size_t i = 0; i < table->n_rows; i++) {
         size_t column = i % table->n_columns;
         bool is_last = column == table->n_columns - 1;
-        fprintf(out, "%-*s%s", is_last ? 0 : (int)width[column], table->cells[i], is_last ? "\n" : "  ");
+        fprintf(out, "%-*s%s", is_last ? 0 : (int)width[column], table->cells[i],
+                is_last ? "\n" : "  ");
     }
     free(table->cells);
     table->cells = NULL;
@@ -51,7 +52,8 @@ const char *ctl_time_text(int64_t wall, char *out)
 {
     time_t seconds = (time_t)wall;
     struct tm utc;
-    if (gmtime_r(&seconds, &utc) == NULL || strftime(out, CTL_TIME_TEXT, "%Y-%m-%d %H:%M:%SZ", &utc) == 0) {
+    if (gmtime_r(&seconds, &utc) == NULL ||
+        strftime(out, CTL_TIME_TEXT, "%Y-%m-%d %H:%M:%SZ", &utc) == 0) {
         snprintf(out, CTL_TIME_TEXT, "-");
     }
     return out;

@@ -31,38 +31,44 @@ static json_t *server_json(const struct amm_ipc_server *s)
     if (s->alarms & AMM_ALARM_CERTIFICATE) {
         json_array_append_new(alarms, json_string("certificate"));
     }
-    return json_pack("{s:s, s:s, s:i, s:i, s:I, s:i, s:s, s:o}", "version", s->version, "aead", s->aead,
-                     "workers", (int)s->workers, "handshake_threads", (int)s->handshake_threads, "started",
-                     (json_int_t)s->started, "engine_restarts", (int)s->engine_restarts, "namespace",
-                     s->namespace_name, "alarms", alarms);
+    return json_pack("{s:s, s:s, s:i, s:i, s:I, s:i, s:s, s:o}", "version", s->version, "aead",
+                     s->aead, "workers", (int)s->workers, "handshake_threads",
+                     (int)s->handshake_threads, "started", (json_int_t)s->started,
+                     "engine_restarts", (int)s->engine_restarts, "namespace", s->namespace_name,
+                     "alarms", alarms);
 }
 
 static json_t *port_json(const struct amm_ipc_port *p)
 {
     char ip[AMM_IPV4_TEXT], pool[AMM_IPV4_TEXT + 4];
     snprintf(pool, sizeof pool, "%s/%u", amm_ipv4_text(p->network, ip), p->prefix);
-    return json_pack("{s:i, s:s, s:s, s:i, s:i, s:i, s:i, s:b}", "port", (int)p->port, "pool", pool, "topology",
-                     p->topology == AMM_SUBNET ? "subnet" : "net30", "up", (int)p->up, "limit", (int)p->limit,
-                     "slots", (int)p->slots, "handshakes", (int)p->handshakes, "draining", (int)p->draining);
+    return json_pack("{s:i, s:s, s:s, s:i, s:i, s:i, s:i, s:b}", "port", (int)p->port, "pool", pool,
+                     "topology", p->topology == AMM_SUBNET ? "subnet" : "net30", "up", (int)p->up,
+                     "limit", (int)p->limit, "slots", (int)p->slots, "handshakes",
+                     (int)p->handshakes, "draining", (int)p->draining);
 }
 
 static json_t *peer_json(const struct amm_ipc_peer *p)
 {
     char inner[AMM_IPV4_TEXT], remote[AMM_ADDRESS_TEXT], local[AMM_ADDRESS_TEXT];
-    return json_pack(
-        "{s:s, s:i, s:s, s:s, s:s, s:s, s:i, s:s, s:i, s:I, s:i, s:I, s:I, s:I, s:I, s:I, s:s, s:s}", "name",
-        p->name, "port", (int)p->port, "address", amm_ipv4_text(p->inner_ip, inner), "remote",
-        amm_address_text(&p->path.remote, remote), "local", amm_address_text(&p->path.local, local), "transport",
-        p->path.transport == AMM_TCP ? "tcp" : "udp", "peer_id", (int)p->peer_id, "cipher",
-        amm_cipher_name(p->cipher), "key_id", (int)p->key_id, "since", (json_int_t)p->since, "idle_ms",
-        (int)p->idle_ms, "rx_packets", (json_int_t)p->rx_packets, "rx_bytes", (json_int_t)p->rx_bytes,
-        "tx_packets", (json_int_t)p->tx_packets, "tx_bytes", (json_int_t)p->tx_bytes, "dropped",
-        (json_int_t)p->dropped, "last_error", p->last_error, "client", p->client);
+    return json_pack("{s:s, s:i, s:s, s:s, s:s, s:s, s:i, s:s, s:i, s:I, s:i, s:I, s:I, s:I, s:I, "
+                     "s:I, s:s, s:s}",
+                     "name", p->name, "port", (int)p->port, "address",
+                     amm_ipv4_text(p->inner_ip, inner), "remote",
+                     amm_address_text(&p->path.remote, remote), "local",
+                     amm_address_text(&p->path.local, local), "transport",
+                     p->path.transport == AMM_TCP ? "tcp" : "udp", "peer_id", (int)p->peer_id,
+                     "cipher", amm_cipher_name(p->cipher), "key_id", (int)p->key_id, "since",
+                     (json_int_t)p->since, "idle_ms", (int)p->idle_ms, "rx_packets",
+                     (json_int_t)p->rx_packets, "rx_bytes", (json_int_t)p->rx_bytes, "tx_packets",
+                     (json_int_t)p->tx_packets, "tx_bytes", (json_int_t)p->tx_bytes, "dropped",
+                     (json_int_t)p->dropped, "last_error", p->last_error, "client", p->client);
 }
 
 static void peer_row(struct ctl_table *table, const struct amm_ipc_peer *p, int64_t now)
 {
-    char inner[AMM_IPV4_TEXT], remote[AMM_ADDRESS_TEXT], age[CTL_TIME_TEXT], rx[CTL_TIME_TEXT], tx[CTL_TIME_TEXT];
+    char inner[AMM_IPV4_TEXT], remote[AMM_ADDRESS_TEXT], age[CTL_TIME_TEXT], rx[CTL_TIME_TEXT],
+        tx[CTL_TIME_TEXT];
     ctl_table_cell(table, "%s", p->name);
     ctl_table_cell(table, "%u", p->port);
     ctl_table_cell(table, "%s/30", amm_ipv4_text(p->inner_ip, inner));
@@ -89,7 +95,8 @@ static void port_row(struct ctl_table *table, const struct amm_ipc_port *p)
 
 /* Asks one question and hands each answer to `take`. */
 static enum ctl_exit ask(const struct ctl *ctl, struct amm_ipc_message *message,
-                         void (*take)(void *context, const struct amm_ipc_message *answer), void *context)
+                         void (*take)(void *context, const struct amm_ipc_message *answer),
+                         void *context)
 {
     int fd = ctl_control_open(ctl);
     if (fd < 0) {
@@ -135,12 +142,15 @@ static int tunnel_status(const struct ctl *ctl, int argc, char **argv)
     if (argc != 1) {
         return ctl_fail(CTL_USAGE, "tunnel status takes no arguments");
     }
-    struct status_view view = {.server = json_null(), .port_list = json_array(), .peer_list = json_array(),
+    struct status_view view = {.server = json_null(),
+                               .port_list = json_array(),
+                               .peer_list = json_array(),
                                .now = time(NULL)};
-    ctl_table_init(&view.ports, 6, (const char *const[]){"PORT", "POOL", "TOPOLOGY", "UP", "JOINING", "STATE"});
+    ctl_table_init(&view.ports, 6,
+                   (const char *const[]){"PORT", "POOL", "TOPOLOGY", "UP", "JOINING", "STATE"});
     ctl_table_init(&view.peers, 10,
-                   (const char *const[]){"GATEWAY", "PORT", "ADDRESS", "FROM", "CIPHER", "UP FOR", "LAST PACKET",
-                                         "RECEIVED", "SENT", "LAST ERROR"});
+                   (const char *const[]){"GATEWAY", "PORT", "ADDRESS", "FROM", "CIPHER", "UP FOR",
+                                         "LAST PACKET", "RECEIVED", "SENT", "LAST ERROR"});
     struct amm_ipc_message message = {.type = AMM_IPC_STATUS};
     enum ctl_exit status = ask(ctl, &message, take_status, &view);
     bool print = status == CTL_OK && !ctl->json;
@@ -158,8 +168,8 @@ static int tunnel_status(const struct ctl *ctl, int argc, char **argv)
         free(view.peers.cells);
     }
     if (status == CTL_OK && ctl->json) {
-        print_json(json_pack("{s:O, s:O, s:O}", "server", view.server, "ports", view.port_list, "peers",
-                             view.peer_list));
+        print_json(json_pack("{s:O, s:O, s:O}", "server", view.server, "ports", view.port_list,
+                             "peers", view.peer_list));
     }
     json_decref(view.server);
     json_decref(view.port_list);
@@ -190,7 +200,8 @@ static void take_counter(void *context, const struct amm_ipc_message *answer)
 
 static int tunnel_counters(const struct ctl *ctl, int argc, char **argv)
 {
-    struct counter_view view = {.list = json_object(), .all = argc == 2 && strcmp(argv[1], "--all") == 0};
+    struct counter_view view = {.list = json_object(),
+                                .all = argc == 2 && strcmp(argv[1], "--all") == 0};
     if (argc != 1 && !view.all) {
         json_decref(view.list);
         return ctl_fail(CTL_USAGE, "tunnel counters takes --all or nothing");
@@ -215,11 +226,11 @@ static int tunnel_counters(const struct ctl *ctl, int argc, char **argv)
 static json_t *event_json(const struct amm_ipc_event *e)
 {
     char inner[AMM_IPV4_TEXT], remote[AMM_ADDRESS_TEXT];
-    return json_pack("{s:s, s:I, s:i, s:s, s:s, s:s, s:s, s:s, s:s}", "event", amm_ipc_event_name(e->kind), "at",
-                     (json_int_t)e->at, "port", (int)e->port, "name", e->name, "remote",
-                     amm_address_text(&e->remote, remote), "address",
-                     e->inner_ip ? amm_ipv4_text(e->inner_ip, inner) : "", "client", e->client, "reason",
-                     e->reason, "text", e->text);
+    return json_pack("{s:s, s:I, s:i, s:s, s:s, s:s, s:s, s:s, s:s}", "event",
+                     amm_ipc_event_name(e->kind), "at", (json_int_t)e->at, "port", (int)e->port,
+                     "name", e->name, "remote", amm_address_text(&e->remote, remote), "address",
+                     e->inner_ip ? amm_ipv4_text(e->inner_ip, inner) : "", "client", e->client,
+                     "reason", e->reason, "text", e->text);
 }
 
 static void print_event(const struct ctl *ctl, const struct amm_ipc_event *e)
@@ -231,9 +242,10 @@ static void print_event(const struct ctl *ctl, const struct amm_ipc_event *e)
         json_decref(event);
     } else {
         char at[CTL_TIME_TEXT], remote[AMM_ADDRESS_TEXT];
-        printf("%s  %-8s port %u  %s  from %s%s%s%s%s\n", ctl_time_text(e->at, at), amm_ipc_event_name(e->kind),
-               e->port, e->name[0] ? e->name : "(no certificate)", amm_address_text(&e->remote, remote),
-               e->reason[0] ? "  " : "", e->reason, e->text[0] ? ": " : "", e->text);
+        printf("%s  %-8s port %u  %s  from %s%s%s%s%s\n", ctl_time_text(e->at, at),
+               amm_ipc_event_name(e->kind), e->port, e->name[0] ? e->name : "(no certificate)",
+               amm_address_text(&e->remote, remote), e->reason[0] ? "  " : "", e->reason,
+               e->text[0] ? ": " : "", e->text);
     }
     fflush(stdout);
 }
@@ -301,7 +313,8 @@ static void take_nothing(void *context, const struct amm_ipc_message *answer)
 /* kick NAME [--hold T] and drain [PORT] [--hold T] differ in what the one argument means. */
 static int reconnect(const struct ctl *ctl, enum amm_ipc_type type, int argc, char **argv)
 {
-    static const struct option options[] = {{"hold", required_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"hold", required_argument, NULL, 'h'},
+                                            {NULL, 0, NULL, 0}};
     struct amm_ipc_message message = {.type = type};
     int option;
     optind = 0;
@@ -317,7 +330,8 @@ static int reconnect(const struct ctl *ctl, enum amm_ipc_type type, int argc, ch
     }
     if (type == AMM_IPC_KICK) {
         if (strlen(what) > AMM_NAME_MAX) {
-            return ctl_fail(CTL_USAGE, "%s: a gateway name has at most %d characters", what, AMM_NAME_MAX);
+            return ctl_fail(CTL_USAGE, "%s: a gateway name has at most %d characters", what,
+                            AMM_NAME_MAX);
         }
         memcpy(message.ask.name, what, strlen(what) + 1);
     } else if (what != NULL) {
@@ -354,8 +368,10 @@ const struct ctl_command ctl_tunnel_commands[] = {
     {"counters", "[--all]  dropped packets by reason, and totals", tunnel_counters, true},
     {"events", "  joined, left, moved, refused, as they happen", tunnel_events, true},
     {"refused", "  the last refused joins, with the reason and the cure", tunnel_refused, true},
-    {"kick", "GATEWAY [--hold 10m]  tell a gateway to reconnect; refuse it for a while", tunnel_kick, true},
-    {"drain", "[PORT] [--hold 10m]  tell all gateways (of a port) to reconnect", tunnel_drain, true},
+    {"kick", "GATEWAY [--hold 10m]  tell a gateway to reconnect; refuse it for a while",
+     tunnel_kick, true},
+    {"drain", "[PORT] [--hold 10m]  tell all gateways (of a port) to reconnect", tunnel_drain,
+     true},
     {"reload", "  read the gateways file and the revocation lists again", tunnel_reload, true},
     {NULL, NULL, NULL, false},
 };
