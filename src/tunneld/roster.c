@@ -51,18 +51,6 @@ size_t amm_roster_count(const struct amm_roster *roster)
     return roster->n;
 }
 
-bool amm_roster_line(const struct amm_roster *roster, size_t i, const char **name, uint16_t *port,
-                     uint32_t *slot)
-{
-    if (i >= roster->n) {
-        return false;
-    }
-    *name = roster->entries[i].name;
-    *port = roster->entries[i].port;
-    *slot = roster->entries[i].slot;
-    return true;
-}
-
 static int by_name_and_port(const void *left, const void *right)
 {
     const struct entry *a = left;

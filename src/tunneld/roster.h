@@ -38,11 +38,6 @@ struct amm_roster *amm_roster_unref(struct amm_roster *roster); /* accepts NULL;
 
 size_t amm_roster_count(const struct amm_roster *roster);
 
-/* Line `i` of amm_roster_count, sorted by name and port; false past the end. `*name` is borrowed.
- */
-bool amm_roster_line(const struct amm_roster *roster, size_t i, const char **name, uint16_t *port,
-                     uint32_t *slot);
-
 /* The slot of `name` on `port`, or 0. */
 uint32_t amm_roster_slot(const struct amm_roster *roster, const char *name, uint16_t port);
 
