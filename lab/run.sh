@@ -103,7 +103,8 @@ NFT
   ip -n "$gw" addr add "100.64.$n.2/24" dev wan0
   ip -n "$gw" link set wan0 up
   ip -n "$gw" route add default via "100.64.$n.1"
-  ip -n "$gw" link add lan0 type dummy
+  ip -n "$gw" link add lan0 type veth peer name lan0-plug
+  ip -n "$gw" link set lan0-plug up
   ip -n "$gw" addr add 192.168.13.31/24 dev lan0
   ip -n "$gw" link set lan0 up
 }
@@ -248,7 +249,8 @@ lab_check() {
 }
 
 lab_run() {
-  local only_check=no status=0 gateways=${GATEWAYS:-3}
+  local only_check=no
+  status=0 gateways=${GATEWAYS:-3} # read by the exit trap, which runs outside of this function
   case "${1:-}" in
   --check) only_check=yes ;;
   '') ;;
@@ -261,12 +263,12 @@ lab_run() {
   need $packages_run
   build
   trap 'trap - EXIT INT TERM HUP; lab_clean; exit $status' EXIT
-  trap 'exit 130' INT
-  trap 'exit 143' TERM HUP
+  trap 'status=130; exit' INT
+  trap 'status=143; exit' TERM HUP
   lab_start
   if [ "$only_check" = yes ]; then
     lab_check || status=1
-    exit $status
+    exit
   fi
   lab_block
   # The server is what this command stands for: when it ends, all of it ends.
