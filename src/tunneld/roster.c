@@ -210,24 +210,32 @@ static bool parse_lines(struct parse *parse, struct amm_view text, struct amm_ro
     return true;
 }
 
+/* Two lines that clash: the later one is named as wrong. Sorting may have swapped them. */
+static void find_lines(struct parse *parse, const struct entry *pair, uint32_t *earlier)
+{
+    parse->line = pair[0].line > pair[1].line ? pair[0].line : pair[1].line;
+    *earlier = pair[0].line + pair[1].line - parse->line;
+}
+
 static bool nothing_twice(struct parse *parse, struct amm_roster *roster)
 {
     struct entry *e = roster->entries;
+    uint32_t earlier;
 
     qsort(e, roster->n, sizeof *e, by_port_and_slot);
     for (size_t i = 1; i < roster->n; i++) {
         if (!by_port_and_slot(&e[i - 1], &e[i])) {
-            parse->line = e[i].line;
+            find_lines(parse, &e[i - 1], &earlier);
             return complain(parse, "slot %u of port %u is taken by line %u", e[i].slot, e[i].port,
-                            e[i - 1].line);
+                            earlier);
         }
     }
     qsort(e, roster->n, sizeof *e, by_name_and_port);
     for (size_t i = 1; i < roster->n; i++) {
         if (!by_name_and_port(&e[i - 1], &e[i])) {
-            parse->line = e[i].line;
-            return complain(parse, "%s has a slot on port %u in line %u already", e[i].name,
-                            e[i].port, e[i - 1].line);
+            find_lines(parse, &e[i - 1], &earlier);
+            return complain(parse, "%s has a slot on port %u already (line %u)", e[i].name,
+                            e[i].port, earlier);
         }
     }
     return true;
