@@ -176,7 +176,6 @@ void amm_client_renegotiate(struct amm_client *client, struct amm_now now)
 
 const struct amm_peer *amm_client_peer(const struct amm_client *client)
 {
-    return amm_plane_live(client->plane) > 0
-               ? amm_peer_table_at(client->peers, 1, amm_peer_id(0, 1))
-               : NULL;
+    /* Whichever lane it is in: each new session takes the other one. */
+    return amm_plane_live(client->plane) > 0 ? amm_plane_route(client->plane, 0) : NULL;
 }
