@@ -157,6 +157,20 @@ static void a_fast_resend_waits_for_a_round_trip(void **state)
     assert_int_equal(sent_at(1900 * MS), 0);
 }
 
+static void an_answer_to_one_of_two_transmissions_does_not_measure_the_round_trip(void **state)
+{
+    (void)state;
+    send(0, "x");
+    sent_at(0);
+    sent_at(AMM_SECOND);
+    amm_reliable_ack(&r, AMM_SECOND + MS, 0);
+    assert_int_equal(r.rtt, 0);
+    send(2 * AMM_SECOND, "y");
+    sent_at(2 * AMM_SECOND);
+    amm_reliable_ack(&r, 2 * AMM_SECOND + 80 * MS, 1);
+    assert_int_equal(r.rtt, 80 * MS);
+}
+
 static void messages_are_delivered_once_and_in_order(void **state)
 {
     (void)state;
@@ -346,6 +360,8 @@ int main(void)
         cmocka_unit_test_setup(three_later_acks_send_a_lost_message_at_once_but_once_a_round_trip,
                                setup),
         cmocka_unit_test_setup(a_fast_resend_waits_for_a_round_trip, setup),
+        cmocka_unit_test_setup(
+            an_answer_to_one_of_two_transmissions_does_not_measure_the_round_trip, setup),
         cmocka_unit_test_setup(messages_are_delivered_once_and_in_order, setup),
         cmocka_unit_test_setup(ids_beyond_the_window_are_refused_without_an_ack, setup),
         cmocka_unit_test_setup(a_payload_longer_than_a_buffer_is_refused_without_an_ack, setup),
