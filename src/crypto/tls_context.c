@@ -138,6 +138,12 @@ static bool set_up(struct amm_tls_context *context, const struct amm_tls_setting
         !load_own(context, settings, error, room)) {
         return false;
     }
+    if (settings->role == AMM_SERVER) {
+        context->verified = calloc(VERIFIED_CHAINS, sizeof *context->verified);
+        if (!context->verified) {
+            return refuse(error, room, "TLS: out of memory");
+        }
+    }
     if (settings->crl) {
         context->crls = crl_set_new(context->lib, settings->crl, context->trusted, error, room);
         return context->crls != NULL;
@@ -162,6 +168,7 @@ struct amm_tls_context *amm_tls_context_free(struct amm_tls_context *context)
 {
     if (context) {
         crl_set_free(context->crls);
+        free(context->verified);
         SSL_CTX_free(context->ssl);
         sk_X509_pop_free(context->trusted, X509_free);
         OSSL_LIB_CTX_free(context->lib);

@@ -7,11 +7,23 @@
 
 #include <openssl/ssl.h>
 
+/* A gateway that was verified before: its certificate hangs directly on a trusted CA, whose
+ * signature is right. What may change (dates, revocation) is checked again at each use; what cannot
+ * is not. */
+struct verified_chain {
+    uint8_t certificate[32]; /* SHA-256; zero: empty */
+    uint8_t issuer[32];      /* SHA-256 of the CA's public key info */
+    int64_t from, until;     /* when both certificates are valid */
+};
+
+enum { VERIFIED_CHAINS = 1024 };
+
 struct amm_tls_context {
     OSSL_LIB_CTX *lib;
     SSL_CTX *ssl;
     STACK_OF(X509) * trusted;
-    struct crl_set *crls; /* NULL: revocation is not checked */
+    struct crl_set *crls;            /* NULL: revocation is not checked */
+    struct verified_chain *verified; /* VERIFIED_CHAINS places by hash; server only, else NULL */
     enum amm_role role;
     bool no_role_check;
     bool name_is_prefix;

@@ -107,29 +107,44 @@ static int check_role(struct amm_tls *tls, X509_STORE_CTX *chain, X509 *leaf)
                                                  : "extended key usage lacks serverAuth");
 }
 
-/* Asks for every certificate below the anchor; the anchor is trusted by configuration. */
-static int check_revocation(struct amm_tls *tls, X509_STORE_CTX *chain)
+static int check_link(struct amm_tls *tls, X509_STORE_CTX *chain, const X509 *certificate,
+                      const struct amm_identity *link)
 {
-    STACK_OF(X509) *path = X509_STORE_CTX_get0_chain(chain);
-    for (int i = 0; i + 1 < sk_X509_num(path); i++) {
+    switch (crl_set_ask(tls->context->crls, link->issuer, link->serial, tls->wall)) {
+    case CRL_GOOD:
+        return 1;
+    case CRL_REVOKED:
+        return refuse_chain(tls, chain, X509_V_ERR_CERT_REVOKED, AMM_TLS_REVOKED, certificate,
+                            "revoked");
+    case CRL_NO_LIST:
+        return refuse_chain(tls, chain, X509_V_ERR_UNABLE_TO_GET_CRL, AMM_TLS_NO_CRL, certificate,
+                            "no revocation list of its issuer");
+    case CRL_OUT_OF_DATE:
+        return refuse_chain(tls, chain, X509_V_ERR_CRL_HAS_EXPIRED, AMM_TLS_NO_CRL, certificate,
+                            "the revocation list of its issuer is out of date");
+    }
+    return 0;
+}
+
+/* Asks for every certificate below the anchor; the anchor is trusted by configuration. */
+static int check_revocation(struct amm_tls *tls, X509_STORE_CTX *chain, X509 *leaf)
+{
+    if (!tls->context->crls) {
+        return 1;
+    }
+    STACK_OF(X509) *path = X509_STORE_CTX_get0_chain(chain); /* NULL if the leaf was known */
+    if (!check_link(tls, chain, leaf, &tls->identity)) {
+        return 0;
+    }
+    for (int i = 1; i + 1 < sk_X509_num(path); i++) {
         X509 *certificate = sk_X509_value(path, i);
         struct amm_identity link;
         if (!identity_from(certificate, sk_X509_value(path, i + 1), &link)) {
             return refuse_chain(tls, chain, X509_V_ERR_UNSPECIFIED, AMM_TLS_TOO_BIG, certificate,
                                 "serial number is longer than 20 bytes");
         }
-        switch (crl_set_ask(tls->context->crls, link.issuer, link.serial, tls->wall)) {
-        case CRL_GOOD:
-            break;
-        case CRL_REVOKED:
-            return refuse_chain(tls, chain, X509_V_ERR_CERT_REVOKED, AMM_TLS_REVOKED, certificate,
-                                "revoked");
-        case CRL_NO_LIST:
-            return refuse_chain(tls, chain, X509_V_ERR_UNABLE_TO_GET_CRL, AMM_TLS_NO_CRL,
-                                certificate, "no revocation list of its issuer");
-        case CRL_OUT_OF_DATE:
-            return refuse_chain(tls, chain, X509_V_ERR_CRL_HAS_EXPIRED, AMM_TLS_NO_CRL, certificate,
-                                "the revocation list of its issuer is out of date");
+        if (!check_link(tls, chain, certificate, &link)) {
+            return 0;
         }
     }
     return 1;
@@ -164,15 +179,69 @@ static int check_name(struct amm_tls *tls, X509_STORE_CTX *chain, X509 *leaf)
     return 1;
 }
 
-static int take_identity(struct amm_tls *tls, X509_STORE_CTX *chain, X509 *leaf)
+static struct verified_chain *place_of(const struct amm_tls_context *context,
+                                       const uint8_t hash[32])
+{
+    return &context->verified[amm_load_u32(hash) % VERIFIED_CHAINS];
+}
+
+/* True if this very certificate was verified before and its dates still hold. */
+static bool was_verified(struct amm_tls *tls)
+{
+    if (!tls->context->verified) {
+        return false;
+    }
+    const struct verified_chain *known = place_of(tls->context, tls->identity.certificate);
+    if (memcmp(known->certificate, tls->identity.certificate, sizeof known->certificate) != 0 ||
+        tls->wall < known->from || tls->wall > known->until) {
+        return false;
+    }
+    memcpy(tls->identity.issuer, known->issuer, sizeof known->issuer);
+    return true;
+}
+
+/* Only the plain case of a gateway directly under a trusted CA is remembered. */
+static void remember(struct amm_tls *tls, X509_STORE_CTX *chain, const X509 *leaf)
 {
     STACK_OF(X509) *path = X509_STORE_CTX_get0_chain(chain);
-    const X509 *issuer = sk_X509_num(path) > 1 ? sk_X509_value(path, 1) : leaf;
-    if (!identity_from(leaf, issuer, &tls->identity)) {
+    if (!tls->context->verified || sk_X509_num(path) != 2) {
+        return;
+    }
+    const X509 *anchor = sk_X509_value(path, 1);
+    int64_t from[2], until[2];
+    if (!time_from_asn1(X509_get0_notBefore(leaf), &from[0]) ||
+        !time_from_asn1(X509_get0_notBefore(anchor), &from[1]) ||
+        !time_from_asn1(X509_get0_notAfter(leaf), &until[0]) ||
+        !time_from_asn1(X509_get0_notAfter(anchor), &until[1])) {
+        return;
+    }
+    struct verified_chain *place = place_of(tls->context, tls->identity.certificate);
+    memcpy(place->certificate, tls->identity.certificate, sizeof place->certificate);
+    memcpy(place->issuer, tls->identity.issuer, sizeof place->issuer);
+    place->from = from[0] > from[1] ? from[0] : from[1];
+    place->until = until[0] < until[1] ? until[0] : until[1];
+}
+
+/* Verifies the path, unless this certificate is known, and completes the identity with the issuer.
+ */
+static int check_chain(struct amm_tls *tls, X509_STORE_CTX *chain, X509 *leaf)
+{
+    if (!identity_from(leaf, leaf, &tls->identity)) {
         return refuse_chain(tls, chain, X509_V_ERR_UNSPECIFIED, AMM_TLS_TOO_BIG, leaf,
                             "serial number is longer than 20 bytes");
     }
-    tls->has_identity = true;
+    if (was_verified(tls)) {
+        return 1;
+    }
+    if (!check_path(tls, chain)) {
+        return 0;
+    }
+    STACK_OF(X509) *path = X509_STORE_CTX_get0_chain(chain);
+    if (sk_X509_num(path) > 1 && !key_hash(sk_X509_value(path, 1), tls->identity.issuer)) {
+        return refuse_chain(tls, chain, X509_V_ERR_OUT_OF_MEM, AMM_TLS_PROTOCOL, leaf,
+                            "out of memory");
+    }
+    remember(tls, chain, leaf);
     return 1;
 }
 
@@ -182,7 +251,8 @@ int tls_verify(X509_STORE_CTX *chain, void *context)
     SSL *ssl = X509_STORE_CTX_get_ex_data(chain, SSL_get_ex_data_X509_STORE_CTX_idx());
     struct amm_tls *tls = SSL_get_app_data(ssl);
     X509 *leaf = X509_STORE_CTX_get0_cert(chain);
-    return check_limits(tls, chain) && check_path(tls, chain) && check_role(tls, chain, leaf) &&
-           (!tls->context->crls || check_revocation(tls, chain)) && check_name(tls, chain, leaf) &&
-           take_identity(tls, chain, leaf);
+    tls->has_identity = check_limits(tls, chain) && check_chain(tls, chain, leaf) &&
+                        check_role(tls, chain, leaf) && check_revocation(tls, chain, leaf) &&
+                        check_name(tls, chain, leaf);
+    return tls->has_identity;
 }

@@ -548,6 +548,42 @@ static void a_new_list_holds_for_handshakes_under_way(void **state)
     free_pair(&pair);
 }
 
+/* Another session between the contexts of `pair`. */
+static enum amm_tls_failure verdict_again(struct pair *pair, int64_t wall, const char **detail)
+{
+    amm_tls_openssl.close(pair->client);
+    amm_tls_openssl.close(pair->server);
+    pair->client = amm_tls_openssl.open(pair->client_context, NOW);
+    pair->server = amm_tls_openssl.open(pair->server_context, wall);
+    pair->client_state = pair->server_state = AMM_TLS_HANDSHAKE;
+    pump(pair, 1250);
+    return amm_tls_openssl.failure(pair->server, detail);
+}
+
+static void a_known_gateway_is_still_checked_for_all_that_can_change(void **state)
+{
+    (void)state;
+    struct amm_tls_settings client = client_settings(&world), server = server_settings(&world);
+    struct pair pair = new_pair(&client, &server, NOW);
+    const char *detail;
+    char error[ERROR_MAX];
+    pump(&pair, 1250);
+    struct amm_identity first = *amm_tls_openssl.identity(pair.server);
+    assert_int_equal(verdict_again(&pair, NOW, &detail), AMM_TLS_OK);
+    assert_memory_equal(amm_tls_openssl.identity(pair.server), &first, sizeof first);
+    assert_int_equal(verdict_again(&pair, NOW + 2 * DAY, &detail), AMM_TLS_EXPIRED);
+    assert_int_equal(verdict_again(&pair, NOW - 2 * DAY, &detail), AMM_TLS_NOT_YET_VALID);
+    assert_int_equal(verdict_again(&pair, NOW, &detail), AMM_TLS_OK);
+
+    const struct credential *revoked[] = {&world.gateway};
+    char *crl = make_crl(&world.gateway_ca, revoked, 1, NOW - 10, NOW + DAY);
+    assert_true(amm_tls_context_set_crl(pair.server_context, crl, NOW, error, sizeof error));
+    assert_int_equal(verdict_again(&pair, NOW, &detail), AMM_TLS_REVOKED);
+    assert_string_equal(detail, "certificate of gw-1: revoked");
+    free(crl);
+    free_pair(&pair);
+}
+
 static void every_failure_has_its_own_name_and_a_cure(void **state)
 {
     (void)state;
@@ -590,6 +626,7 @@ int main(void)
         cmocka_unit_test(lists_that_are_foreign_or_out_of_date_are_not_loaded),
         cmocka_unit_test(a_new_set_must_cover_the_issuers_of_the_old_one),
         cmocka_unit_test(a_new_list_holds_for_handshakes_under_way),
+        cmocka_unit_test(a_known_gateway_is_still_checked_for_all_that_can_change),
         cmocka_unit_test(every_failure_has_its_own_name_and_a_cure),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);
