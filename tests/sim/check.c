@@ -14,7 +14,8 @@ static const struct {
     [SIM_BREAK_REPLAY] = {"replay", "once"},   [SIM_BREAK_CORRUPT] = {"corrupt", "inner"},
     [SIM_BREAK_SPOOF] = {"spoof", "spoofed"},  [SIM_BREAK_STREAM] = {"stream", "stream"},
     [SIM_BREAK_WRAP] = {"wrap", "wrap-id"},    [SIM_BREAK_LEAK] = {"leak", "freed"},
-    [SIM_BREAK_CUT] = {"cut", "progress"},     [SIM_BREAK_STUCK] = {"stuck", "deadline"},
+    [SIM_BREAK_CUT] = {"cut", "progress"},     [SIM_BREAK_LAZY] = {"lazy", "quick"},
+    [SIM_BREAK_DEAF] = {"deaf", "renewed"},    [SIM_BREAK_STUCK] = {"stuck", "deadline"},
     [SIM_BREAK_FORGET] = {"forget", "kept"},   [SIM_BREAK_SOURCE] = {"source", "source"},
     [SIM_BREAK_CHANCE] = {"chance", "repeat"},
 };
@@ -271,6 +272,25 @@ static void check_deadlines(struct sim *sim)
     }
 }
 
+/* On a clean network an attempt that nothing disturbs succeeds at once, whatever was before: also
+ * from a port whose former session still lives in the server. */
+static void check_quickness(struct sim *sim)
+{
+    if (!sim_network_is_clean(sim) || sim->leaving) {
+        return;
+    }
+    for (unsigned i = 0; i < sim->is.n_clients; i++) {
+        const struct sim_client *client = &sim->clients[i];
+        if (!client->joined && !client->connecting && client->client &&
+            client->attempt_at >= client->disturbed &&
+            sim->now.mono - client->attempt_at > sim_handshake_time(sim)) {
+            sim_fail(sim, "quick",
+                     "gw-%u has not joined %d ms after it connected on a clean network", i,
+                     (int)((sim->now.mono - client->attempt_at) / AMM_MILLISECOND));
+        }
+    }
+}
+
 static void check_progress(struct sim *sim)
 {
     bool unprotected = sim->is.corrupt > 0 || sim->is.attack;
@@ -290,6 +310,7 @@ void sim_check_step(struct sim *sim)
     check_streams(sim);
     check_deadlines(sim);
     check_progress(sim);
+    check_quickness(sim);
 }
 
 bool sim_check_all_up(const struct sim *sim)

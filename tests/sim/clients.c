@@ -121,6 +121,8 @@ void sim_client_connect(struct sim *sim, unsigned number)
         client->path.link = client->connection;
         client->last_in = client->last_out = sim->now.mono;
     }
+    client->attempt_at = sim->now.mono;
+    client->attempts++;
     sim_say(sim, "client connects", (int)number, client->connection);
     amm_client_connect(client->client, sim->now, &client->path);
 }
@@ -131,6 +133,7 @@ void sim_client_connect_later(struct sim *sim, unsigned number, amm_duration aft
     if (!client->connecting) {
         struct sim_event event = {
             .kind = SIM_CONNECT, .client = number, .at = sim->now.mono + after};
+        event.connection = client->attempts;
         client->connecting = true;
         sim_heap_add(&sim->heap, event);
     }
@@ -157,6 +160,7 @@ static void take_event(struct sim *sim, unsigned number, const struct amm_event 
         break;
     case AMM_EVENT_RENEWED:
         sim->renewals++;
+        client->renewals++;
         sim_say(sim, "client has renewed", (int)number, 0);
         break;
     case AMM_EVENT_CLOSED:

@@ -56,13 +56,24 @@ static amm_duration transit(struct sim *sim)
     return delay;
 }
 
+/* Planted faults that make handshakes slow. */
+static bool is_lost_on_purpose(const struct sim *sim, const struct sim_event *event,
+                               struct amm_view datagram)
+{
+    const struct sim_client *client = &sim->clients[event->client];
+    return (sim->planted == SIM_BREAK_LAZY &&
+            sim->now.mono - client->attempt_at < sim_handshake_time(sim)) ||
+           (sim->planted == SIM_BREAK_DEAF && datagram.data[0] >> 3 == 3);
+}
+
 /* Loss, duplication, corruption and reordering of UDP. */
 static void cross_udp(struct sim *sim, struct sim_event event, struct amm_view datagram)
 {
     unsigned copies = sim_chance(sim, sim->is.duplicate) ? 2 : 1;
     bool to_server = event.kind == SIM_TO_SERVER;
     unsigned loss = sim->calm && sim->is.loss > 2500 ? 2500 : sim->is.loss;
-    if (sim_chance(sim, loss) || sim->clients[event.client].outage_until > sim->now.mono) {
+    if (sim_chance(sim, loss) || sim->clients[event.client].outage_until > sim->now.mono ||
+        is_lost_on_purpose(sim, &event, datagram)) {
         sim_say_packet(sim, "lost", (int)event.client, to_server, datagram);
         return;
     }

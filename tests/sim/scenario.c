@@ -134,6 +134,17 @@ amm_duration sim_patience(const struct sim *sim)
            60 * AMM_SECOND;
 }
 
+bool sim_network_is_clean(const struct sim *sim)
+{
+    return sim->is.loss + sim->is.corrupt + sim->is.reorder == 0 && !sim->is.attack;
+}
+
+/* Round trips, the queues in the server, and the rounding of timers. */
+amm_duration sim_handshake_time(const struct sim *sim)
+{
+    return 3 * AMM_SECOND + 40 * (sim->is.delay + sim->is.jitter + sim->is.message_delay);
+}
+
 /* ---- what goes wrong ---- */
 
 static void restart_client(struct sim *sim, unsigned number)
@@ -159,10 +170,12 @@ static void leave_and_return(struct sim *sim, unsigned number)
     }
 }
 
-static void disturb_all(struct sim *sim)
+static void disturb_all(struct sim *sim, amm_time until)
 {
     for (unsigned i = 0; i < sim->is.n_clients; i++) {
-        sim->clients[i].disturbed = sim->now.mono;
+        if (sim->clients[i].disturbed < until) {
+            sim->clients[i].disturbed = until;
+        }
     }
 }
 
@@ -177,8 +190,8 @@ static void act_on_server(struct sim *sim, unsigned number)
         break;
     case 1:
         sim_say(sim, "server refuses for a while", -1, 0);
-        disturb_all(sim);
         sim_server_refuse_until(sim->server, now.mono + 3 * AMM_SECOND);
+        disturb_all(sim, now.mono + 3 * AMM_SECOND);
         break;
     case 2:
         sim_say(sim, "server renegotiates", -1, 0);

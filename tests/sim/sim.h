@@ -32,6 +32,8 @@ enum sim_break {
     SIM_BREAK_WRAP,   /* a control packet goes out a second time under the same replay id */
     SIM_BREAK_LEAK,   /* nothing expires at the end, so that sessions stay */
     SIM_BREAK_CUT,    /* a client hears nothing any more */
+    SIM_BREAK_LAZY,   /* the first packets of each attempt are lost on a clean network */
+    SIM_BREAK_DEAF,   /* soft resets are lost on a clean network */
     SIM_BREAK_STUCK,  /* deadlines are ignored */
     SIM_BREAK_FORGET, /* a take-over loses a peer */
     SIM_BREAK_SOURCE, /* the server answers from another address than the one asked */
@@ -74,7 +76,7 @@ struct sim_event {
     uint64_t sequence;
     enum sim_event_kind kind;
     unsigned client;
-    uint32_t connection;         /* TCP */
+    uint32_t connection;         /* TCP; CONNECT: attempt */
     struct amm_address from, to; /* outer addresses */
     size_t len;
     uint8_t *data; /* owned */
@@ -104,7 +106,10 @@ struct sim_client {
     uint32_t connection;        /* TCP: 0 when there is none */
     amm_time last_in, last_out; /* TCP keeps order */
     amm_time outage_until;
-    amm_time disturbed; /* last time that something happened which may end its tunnel */
+    amm_time disturbed;  /* last time that something happened which may end its tunnel */
+    amm_time attempt_at; /* when it connected last */
+    uint32_t attempts;   /* a planned connect is void when another came before */
+    unsigned renewals;
     bool joined, connecting, resting;
     uint32_t inner_ip;
     char name[16];
@@ -195,6 +200,8 @@ void sim_tun_of_client(struct sim *sim, unsigned number, struct amm_view packet)
 void sim_draw_parameters(struct sim *sim);
 amm_duration
 sim_patience(const struct sim *sim); /* within this a client is back after the last fault */
+bool sim_network_is_clean(const struct sim *sim);       /* nothing is lost, late or foreign */
+amm_duration sim_handshake_time(const struct sim *sim); /* on such a network */
 void sim_print_parameters(const struct sim *sim, FILE *out);
 void sim_chaos(struct sim *sim);
 

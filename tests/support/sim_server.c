@@ -456,9 +456,9 @@ static void close_orphans(struct sim_server *server, struct amm_now now)
     }
 }
 
-uint32_t sim_server_restart(struct sim_server *server, struct amm_now now)
+struct sim_survivors sim_server_restart(struct sim_server *server, struct amm_now now)
 {
-    uint32_t living = 0;
+    struct sim_survivors living = {0, 0};
     end_process(server);
     for (unsigned p = 0; p < server->config.n_ports; p++) {
         server->peers[p] =
@@ -470,9 +470,10 @@ uint32_t sim_server_restart(struct sim_server *server, struct amm_now now)
     start_process(server, now);
     for (unsigned p = 0; p < server->config.n_ports; p++) {
         for (unsigned w = 0; w < server->config.n_workers; w++) {
-            living += amm_plane_adopt(server->planes[p][w], now);
+            living.peers += amm_plane_adopt(server->planes[p][w], now);
         }
     }
+    living.sessions = sim_server_established(server);
     close_orphans(server, now);
     return living;
 }
@@ -530,6 +531,21 @@ void sim_server_renegotiate(struct sim_server *server, struct amm_now now)
 }
 
 /* ---- looking inside ---- */
+
+uint32_t sim_server_established(const struct sim_server *server)
+{
+    uint32_t n = 0;
+    for (unsigned i = 0; i < server->config.n_engines; i++) {
+        uint32_t cursor = 0, peer_id;
+        struct amm_session_ref ref;
+        struct amm_identity identity;
+        uint8_t port;
+        while (amm_engine_each(server->engines[i], &cursor, &ref, &identity, &peer_id, &port)) {
+            n++;
+        }
+    }
+    return n;
+}
 
 uint32_t sim_server_sessions(const struct sim_server *server)
 {

@@ -53,8 +53,11 @@ void sim_server_run(struct sim_server *server, struct amm_now now);
 amm_time sim_server_deadline(const struct sim_server *server);
 
 /* Kill and return: engines, planes and all queued messages are gone; fresh ones take over a copy of
- * the state memory. Returns how many peers live on. */
-uint32_t sim_server_restart(struct sim_server *server, struct amm_now now);
+ * the state memory. Tells how many peers and established sessions live on. */
+struct sim_survivors {
+    uint32_t peers, sessions;
+};
+struct sim_survivors sim_server_restart(struct sim_server *server, struct amm_now now);
 
 void sim_server_link_lost(struct sim_server *server, struct amm_now now,
                           const struct amm_path *path);
@@ -70,6 +73,7 @@ void sim_server_renegotiate(struct sim_server *server, struct amm_now now);
 
 /* ---- looking inside ---- */
 
+uint32_t sim_server_established(const struct sim_server *server);
 uint32_t sim_server_sessions(const struct sim_server *server);
 uint32_t sim_server_negotiating(const struct sim_server *server);
 uint32_t sim_server_live(const struct sim_server *server);
