@@ -231,15 +231,15 @@ static bool drain_client(struct lab *lab, struct lab_client *client)
     bool moved = false;
     struct amm_control_out out;
     struct amm_event event;
-    while (amm_client_output(client->client, lab->now, &out)) {
-        put(lab, &client->path, true, out.data, out.len);
-        moved = true;
-    }
     while (amm_client_next_event(client->client, &event)) {
         assert_true(event.kind != AMM_EVENT_PLANE && event.kind != AMM_EVENT_AUTHORISE);
         if (client->n_events < LAB_EVENTS) {
             client->events[client->n_events++] = event;
         }
+        moved = true;
+    }
+    while (amm_client_output(client->client, lab->now, &out)) {
+        put(lab, &client->path, true, out.data, out.len);
         moved = true;
     }
     return moved;
