@@ -274,9 +274,8 @@ static enum taken read_route(struct amm_push_reader *reader, struct amm_view tex
     struct amm_view net, mask_text;
     uint32_t network, mask = UINT32_MAX;
     amm_words_cut(&text, ' ', &net);
-    if (amm_words_is(net, "remote_host") || amm_words_is(net, "vpn_gateway") ||
-        amm_words_is(net, "net_gateway")) {
-        return IGNORED;
+    if (net.len > 0 && (net.data[0] < '0' || net.data[0] > '9')) {
+        return IGNORED; /* a name: vpn_gateway, remote_host, or one to be looked up */
     }
     if (!amm_words_ipv4(net, &network)) {
         return MALFORMED;

@@ -223,9 +223,9 @@ static void no_server_takes_over_the_default_route(void **state)
     (void)state;
     assert_true(read_alone("PUSH_REPLY,route 0.0.0.0 0.0.0.0,route 0.0.0.0 128.0.0.0,"
                            "route 128.0.0.0 128.0.0.0 vpn_gateway,route 10.0.0.0 254.0.0.0,"
-                           "route remote_host 255.255.255.255 net_gateway"));
+                           "route remote_host 255.255.255.255 net_gateway,route www.example.org"));
     assert_int_equal(reader.push.n_routes, 0);
-    assert_int_equal(reader.n_ignored, 5);
+    assert_int_equal(reader.n_ignored, 6);
     assert_true(read_alone("PUSH_REPLY,route 10.1.2.3 255.0.0.0 vpn_gateway 5"));
     assert_int_equal(reader.push.n_routes, 1);
     assert_int_equal(reader.push.routes[0].network, 0x0a000000);
