@@ -61,9 +61,10 @@ static bool is_lost_on_purpose(const struct sim *sim, const struct sim_event *ev
                                struct amm_view datagram)
 {
     const struct sim_client *client = &sim->clients[event->client];
-    return (sim->planted == SIM_BREAK_LAZY &&
-            sim->now.mono - client->attempt_at < sim_handshake_time(sim)) ||
-           (sim->planted == SIM_BREAK_DEAF && datagram.data[0] >> 3 == 3);
+    bool is_new = sim->now.mono - client->attempt_at < sim_handshake_time(sim);
+    return sim_network_is_clean(sim) &&
+           ((sim->planted == SIM_BREAK_LAZY && is_new) ||
+            (sim->planted == SIM_BREAK_DEAF && datagram.data[0] >> 3 == 3));
 }
 
 /* Loss, duplication, corruption and reordering of UDP. */
