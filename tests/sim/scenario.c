@@ -142,7 +142,7 @@ bool sim_network_is_clean(const struct sim *sim)
 /* Round trips, the queues in the server, and the rounding of timers. */
 amm_duration sim_handshake_time(const struct sim *sim)
 {
-    return 3 * AMM_SECOND + 40 * (sim->is.delay + sim->is.jitter + sim->is.message_delay);
+    return 2 * AMM_SECOND + 20 * (sim->is.delay + sim->is.jitter + sim->is.message_delay);
 }
 
 /* ---- what goes wrong ---- */
