@@ -302,13 +302,11 @@ static void on_joined(struct ammer *a, const struct amm_event *event)
 
 static void closed_words(const struct amm_event *event, char *out, size_t room)
 {
-    if (event->reason == AMM_CLOSE_TLS) {
-        snprintf(out, room, "%s%s%s", amm_tls_failure_text(event->failure),
-                 event->text[0] ? ": " : "", event->text);
-    } else {
-        snprintf(out, room, "%s%s%s", amm_close_reason_name(event->reason),
-                 event->text[0] ? ": " : "", event->text);
-    }
+    const char *cause = event->reason == AMM_CLOSE_TLS ? amm_tls_failure_text(event->failure)
+                                                       : amm_close_reason_name(event->reason);
+    bool says_cause = strncmp(event->text, cause, strlen(cause)) == 0;
+    snprintf(out, room, "%s%s%s", says_cause ? "" : cause,
+             says_cause || !event->text[0] ? "" : ": ", event->text);
 }
 
 static void on_closed(struct ammer *a, const struct amm_event *event)
@@ -357,15 +355,25 @@ static void take_events(struct ammer *a)
 
 /* ---- loop ---- */
 
+static uint64_t drops_in_all(const struct ammer *a)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < AMM_DROP_COUNT; i++) {
+        sum += a->drops.count[i];
+    }
+    return sum;
+}
+
 static void take_link(struct ammer *a, const struct amm_ready *ready)
 {
     char error[160] = "connection lost";
     if (link_ready(&a->link, ready, error, sizeof error)) {
         amm_client_connect(a->client, a->now, &a->link.path);
     }
-    if (traffic_down(a->traffic, a->client, a->now, &a->device, &a->link) > 0 &&
-        a->connect.phase == AMM_CONNECT_TRYING) {
-        amm_connect_answered(&a->connect);
+    uint64_t dropped = drops_in_all(a);
+    unsigned taken = traffic_down(a->traffic, a->client, a->now, &a->device, &a->link);
+    if (a->connect.phase == AMM_CONNECT_TRYING && taken > drops_in_all(a) - dropped) {
+        amm_connect_answered(&a->connect); /* with something that we understand */
         enter(a, AMM_PHASE_AUTHENTICATING);
     }
     take_events(a);

@@ -150,12 +150,21 @@ static void take_inner(struct gateway *g, struct amm_span inner)
 
 /* ---- events ---- */
 
+/* The server's own tunnel address: its gateway option in a subnet, its host route with net30. */
+static uint32_t server_address(const struct amm_push *push)
+{
+    for (unsigned i = 0; i < push->n_routes; i++) {
+        if (push->routes[i].mask == UINT32_MAX) {
+            return push->routes[i].network;
+        }
+    }
+    return push->route_gateway ? push->route_gateway : push->remote;
+}
+
 static void on_pushed(struct gateway *g, const struct amm_push *push)
 {
     g->inner_ip = push->local;
-    g->server_ip = push->route_gateway ? push->route_gateway
-                   : push->n_routes    ? push->routes[0].network
-                                       : push->remote;
+    g->server_ip = server_address(push);
     if (g->fleet->tun) {
         shared_tun_own(g->fleet->tun, g->inner_ip, g->server_ip, g->number);
     }
