@@ -228,14 +228,15 @@ static int note_address(const struct nlmsghdr *message, void *context)
 static int note_route(const struct nlmsghdr *message, void *context)
 {
     const struct rtmsg *info = mnl_nlmsg_get_payload(message);
-    uint32_t network = 0, index = 0;
+    uint32_t network = 0, index = 0, gateway;
     if (message->nlmsg_type != RTM_NEWROUTE || info->rtm_family != AF_INET ||
         info->rtm_dst_len == 0 || info->rtm_table != RT_TABLE_MAIN ||
         info->rtm_type != RTN_UNICAST) {
         return MNL_CB_OK;
     }
     find_number(message, sizeof *info, RTA_OIF, &index);
-    if (find_number(message, sizeof *info, RTA_DST, &network)) {
+    if (find_number(message, sizeof *info, RTA_DST, &network) &&
+        !find_number(message, sizeof *info, RTA_GATEWAY, &gateway)) {
         note_prefix(context, ntohl(network), info->rtm_dst_len, false, index);
     }
     return MNL_CB_OK;

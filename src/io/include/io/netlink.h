@@ -29,8 +29,8 @@ bool amm_route_add(const char *link, uint32_t network, uint8_t prefix, uint32_t 
                    char *error, size_t room);
 bool amm_route_delete(const char *link, uint32_t network, uint8_t prefix, char *error, size_t room);
 
-/* A prefix that is in use here: an address of this host, or a route that is not the default route.
- */
+/* A prefix that is in use here: an address of this host, or a connected network (a route without
+ * a gateway). */
 struct amm_prefix {
     uint32_t network;
     uint8_t prefix;
