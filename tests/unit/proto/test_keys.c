@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <cmocka.h>
 
-/* An exporter that gives K, zeros, or nothing. */
-enum exporter { EXPORT_K, EXPORT_ZEROS, EXPORT_FAILS };
+/* An exporter that gives K, zeros, nothing, or K with zeros for the client's half. */
+enum exporter { EXPORT_K, EXPORT_ZEROS, EXPORT_FAILS, EXPORT_HALF };
 static enum exporter exporter;
 static char label_seen[64];
 
@@ -20,6 +20,9 @@ static bool export_key(struct amm_tls *tls, const char *label, uint8_t *out, siz
     vector_static_key(out);
     if (exporter == EXPORT_ZEROS) {
         memset(out, 0, len);
+    }
+    if (exporter == EXPORT_HALF) {
+        memset(out, 0, len / 2);
     }
     return exporter != EXPORT_FAILS;
 }
@@ -70,6 +73,9 @@ static void a_failed_or_empty_exporter_gives_no_keys(void **state)
         assert_memory_equal(&keys, &none, sizeof keys);
         assert_false(amm_keys_dynamic(dynamic, &ops, NULL, NULL));
     }
+    exporter = EXPORT_HALF;
+    assert_false(amm_keys_from_exporter(&keys, &ops, NULL, AMM_CLIENT, AMM_CIPHER_AES_256_GCM, 0));
+    assert_false(amm_keys_from_exporter(&keys, &ops, NULL, AMM_SERVER, AMM_CIPHER_AES_256_GCM, 0));
     exporter = EXPORT_K;
     assert_false(amm_keys_from_exporter(&keys, &ops, NULL, AMM_CLIENT, AMM_CIPHER_NONE, 0));
 }
