@@ -36,7 +36,7 @@ void sim_client_new_outer(struct sim *sim, unsigned number, bool new_ip)
         address.port = (uint16_t)(1024 + sim_below(sim, 60000));
     } while (outer_is_taken(sim, &address));
     client->outer = address;
-    client->disturbed = sim->now.mono;
+    sim_disturb(sim, number, sim->now.mono);
     sim_say(sim, "outer address changes", (int)number, address.port);
 }
 
@@ -88,7 +88,7 @@ void sim_client_start(struct sim *sim, unsigned number)
     env.tls_context = client->tls;
     client->client = amm_client_new(&config, &env, sim->aead, &client->drops, sim->now);
     client->joined = false;
-    client->disturbed = sim->now.mono;
+    sim_disturb(sim, number, sim->now.mono);
     sim_client_connect(sim, number);
 }
 
@@ -98,7 +98,7 @@ void sim_client_end(struct sim *sim, unsigned number)
     struct sim_client *client = &sim->clients[number];
     client->client = amm_client_free(client->client);
     client->joined = false;
-    client->disturbed = sim->now.mono;
+    sim_disturb(sim, number, sim->now.mono);
     sim_say(sim, "client ends", (int)number, 0);
 }
 

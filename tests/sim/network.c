@@ -204,7 +204,7 @@ void sim_break_connection(struct sim *sim, unsigned number)
     sim_say(sim, "TCP connection lost", (int)number, client->connection);
     client->connection = 0;
     client->joined = false;
-    client->disturbed = sim->now.mono;
+    sim_disturb(sim, number, sim->now.mono);
     sim_client_connect_later(sim, number, (amm_duration)sim_below(sim, 2000) * AMM_MILLISECOND);
 }
 

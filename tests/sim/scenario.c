@@ -163,19 +163,23 @@ static void leave_and_return(struct sim *sim, unsigned number)
     if (client->client) {
         sim_say(sim, "client leaves", (int)number, 0);
         amm_client_leave(client->client, sim->now);
-        client->disturbed = sim->now.mono;
+        sim_disturb(sim, number, sim->now.mono);
         client->joined = false;
         sim_client_run(sim, number);
         sim_client_connect_later(sim, number, (amm_duration)sim_below(sim, 3000) * AMM_MILLISECOND);
     }
 }
 
+void sim_disturb(struct sim *sim, unsigned number, amm_time until)
+{
+    struct sim_client *client = &sim->clients[number];
+    client->disturbed = until > client->disturbed ? until : client->disturbed;
+}
+
 static void disturb_all(struct sim *sim, amm_time until)
 {
     for (unsigned i = 0; i < sim->is.n_clients; i++) {
-        if (sim->clients[i].disturbed < until) {
-            sim->clients[i].disturbed = until;
-        }
+        sim_disturb(sim, i, until);
     }
 }
 
@@ -185,7 +189,7 @@ static void act_on_server(struct sim *sim, unsigned number)
     switch (sim_below(sim, 5)) {
     case 0:
         sim_say(sim, "kick", (int)number, 0);
-        sim->clients[number].disturbed = sim->now.mono;
+        sim_disturb(sim, number, sim->now.mono);
         sim_server_kick(sim->server, now, sim->clients[number].name, sim_chance(sim, 5000));
         break;
     case 1:
@@ -225,7 +229,7 @@ static void act_on_client(struct sim *sim, unsigned number)
         break;
     case 4:
         client->outage_until = sim->now.mono + (amm_duration)between(sim, 1, 20) * AMM_SECOND;
-        client->disturbed = client->outage_until;
+        sim_disturb(sim, number, client->outage_until);
         sim_say(sim, "outage", (int)number, 0);
         break;
     case 5:

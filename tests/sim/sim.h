@@ -204,6 +204,8 @@ bool sim_network_is_clean(const struct sim *sim);       /* nothing is lost, late
 amm_duration sim_handshake_time(const struct sim *sim); /* on such a network */
 void sim_print_parameters(const struct sim *sim, FILE *out);
 void sim_chaos(struct sim *sim);
+/* Notes that something happens to a client until then, which may end its tunnel. */
+void sim_disturb(struct sim *sim, unsigned number, amm_time until);
 
 /* ---- world.c ---- */
 struct amm_now sim_server_now(const struct sim *sim); /* the server's wall clock makes steps */
