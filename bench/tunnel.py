@@ -12,7 +12,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests" / "system"))
 from _figures import Figures  # noqa: E402
-from lab import BIN, OPENVPN, Lab, Pki, Server, our_client, run, stock_client, wait  # noqa: E402
+from lab import BIN, OPENVPN, Lab, Pki, Server, iperf_server, our_client, run, stock_client, wait  # noqa: E402
 
 TICK = os.sysconf("SC_CLK_TCK")
 CIPHER = "AES-256-GCM"
@@ -123,8 +123,7 @@ def client_of(stack, pki, kind):
 
 def iperf(stack, gateway, *options, seconds=3):
     """Runs iperf3 from the gateway to the server's tunnel address; its report and the CPU that it took."""
-    listener = stack.lab.start(stack.namespace, "iperf3", "-s", "-1", "-B", stack.tunnel_ip, name="iperf3")
-    wait("iperf3 listens", lambda: "listening" in listener.log or not listener.running)
+    listener = iperf_server(stack.lab, stack.namespace, stack.tunnel_ip)
     pids = stack.pids()
     before, machine = process_seconds(pids), machine_seconds()
     done = run("ip", "netns", "exec", gateway, "iperf3", "-c", stack.tunnel_ip, "-t", seconds, "-J", *options,

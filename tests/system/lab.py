@@ -184,6 +184,10 @@ class Pki:
             text = re.sub(r"(?s)<connection>.*?</connection>\n?", "", text)
             text = re.sub(r"(?m)^remote .*\n", "", text)
             text = f"remote {server} {port} {remote_only}\n" + text
+        for line in extra.splitlines():
+            text = re.sub(rf"(?m)^{line.split()[0]} .*\n", "", text)  # a directive that is given twice is the caller's
+        if "lport" in extra:
+            text = text.replace("\nnobind\n", "\n")
         path.write_text(extra + ("\n" if extra else "") + text)
         return path
 
@@ -261,7 +265,14 @@ class Server:
 
     def engine_pids(self):
         """The processes that parse what comes from the network: children of the holder."""
-        return [int(p) for p in run("ps", "-o", "pid=", "--ppid", self.process.popen.pid).stdout.split()]
+        return [int(p) for p in run("ps", "-o", "pid=", "--ppid", self.process.popen.pid, check=False).stdout.split()]
+
+
+def iperf_server(lab, namespace, address):
+    """Serves one iperf3 test."""
+    listener = lab.start(namespace, "iperf3", "-s", "-1", "--forceflush", "-B", address, name="iperf3")
+    wait(lambda: f"iperf3 listens\n{listener.log}", lambda: "listening" in listener.log)
+    return listener
 
 
 def stock_client(lab, namespace, profile, *more, device="tun0", name="openvpn"):
