@@ -108,14 +108,35 @@ static void report_unjoined(struct amm_handshake *h, struct amm_now now,
 
 /* ---- events ---- */
 
+/* What the operator can do about it, behind what the client is told. */
+static const char *cure_of(enum amm_denial denial)
+{
+    switch (denial) {
+    case AMM_DENIAL_NONE:
+        break;
+    case AMM_DENIAL_NOT_ON_ROSTER:
+        return "add it with: ammctl gateway add";
+    case AMM_DENIAL_OTHER_PORT:
+        return "give it a connection file of its port, or a place here with: ammctl gateway add";
+    case AMM_DENIAL_PORT_FULL:
+        return "raise the port's limit, or give gateways another port";
+    case AMM_DENIAL_HELD:
+    case AMM_DENIAL_DRAINING:
+        return "it joins by itself when the time is over";
+    }
+    return "";
+}
+
 static void authorise(struct amm_handshake *h, struct amm_now now, const struct amm_event *event)
 {
     struct amm_command verdict;
+    char text[AMM_IPC_TEXT];
     enum amm_denial denial = amm_authority_decide(h->authority, now, event, &verdict);
 
     if (denial) {
+        snprintf(text, sizeof text, "%.100s (%.80s)", verdict.text, cure_of(denial));
         amm_handshake_report(h, now, AMM_IPC_REFUSED, &event->path, event->identity.name,
-                             amm_denial_name(denial), verdict.text);
+                             amm_denial_name(denial), text);
     }
     amm_engine_command(h->engine, now, &verdict);
 }
