@@ -177,6 +177,7 @@ static void run_loop(struct run *r)
 {
     struct amm_ready ready[AMM_LOOP_READY];
     struct fleet_numbers *n = &r->fleet.numbers;
+    r->fleet.now = amm_now(); /* making certificates took a while */
     r->began = r->fleet.now.mono;
     r->next_progress = r->began + AMM_SECOND;
     r->end = AMM_NEVER;
