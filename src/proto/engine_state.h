@@ -1,8 +1,11 @@
 /* What the files of the engine share. Nothing outside src/proto includes this.
  *
- *   engine.c            tables, demultiplexing, deadlines, commands
+ *   engine.c            making, adopting, the table of sessions
+ *   input.c             whose packet is it?
  *   admission.c         strangers: stateless answers, cookies, new sessions (server)
+ *   commands.c          what the outside has decided
  *   negotiation.c       TLS and reliability of one key
+ *   progress.c          all of them: number, order, moving on, deadlines
  *   handshake_server.c  what a server does with it     handshake_client.c  what a client does
  *   renegotiation.c     soft resets, either side
  *   output.c            composing packets
@@ -138,6 +141,8 @@ struct amm_session *amm_engine_take_session(struct amm_engine *engine, const str
 /* Wipes the record and everything that belongs to it, without a word. */
 void amm_engine_forget_session(struct amm_engine *engine, struct amm_session *session);
 
+/* ---- progress.c ---- */
+
 /* A negotiation for `key_id`, TLS open; evicts the handshake that has waited longest if there are
  * too many. NULL with a counted drop. */
 struct negotiation *amm_engine_negotiate(struct amm_engine *engine, struct amm_now now,
@@ -147,15 +152,20 @@ struct negotiation *amm_engine_negotiate(struct amm_engine *engine, struct amm_n
 /* Detaches and frees the session's negotiation; its numbers stay behind for late repetitions. */
 void amm_engine_drop_negotiation(struct amm_engine *engine, struct amm_session *session);
 
-/* Feeds a control packet of this session that was authenticated and decoded. */
-void amm_engine_take_control(struct amm_engine *engine, struct amm_now now,
-                             struct amm_session *session, const struct amm_control *control);
-
 /* Moves a negotiation on as far as it goes, then settles. */
 void amm_engine_run(struct amm_engine *engine, struct amm_now now, struct amm_session *session);
 
 /* Carries out what handlers marked, queues the session for output and sets its deadline. */
 void amm_engine_settle(struct amm_engine *engine, struct amm_now now, struct amm_session *session);
+
+/* The peer has said something new: its handshake is the last to be evicted. */
+void amm_engine_made_progress(struct amm_engine *engine, struct amm_now now, struct negotiation *n);
+
+/* ---- input.c ---- */
+
+/* Feeds a control packet of this session that was authenticated and decoded. */
+void amm_engine_take_control(struct amm_engine *engine, struct amm_now now,
+                             struct amm_session *session, const struct amm_control *control);
 
 /* ---- admission.c ---- */
 

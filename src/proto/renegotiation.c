@@ -26,6 +26,8 @@ static struct negotiation *start(struct amm_engine *engine, struct amm_now now,
     if (n != NULL) {
         session->renegotiate_at = AMM_NEVER;
         amm_reliable_send(&n->reliable, now.mono, AMM_OP_CONTROL_SOFT_RESET_V1, amm_view(NULL, 0));
+    } else if (engine->config.renegotiate != 0) {
+        session->renegotiate_at = amm_time_after(now.mono, RENEWAL_RETRY);
     }
     return n;
 }
@@ -46,12 +48,10 @@ bool amm_engine_renegotiate(struct amm_engine *engine, struct amm_now now,
         key_id = amm_key_id_next(key_id);
     }
     struct negotiation *n = start(engine, now, session, key_id);
-    if (n == NULL) {
-        session->renegotiate_at = amm_time_after(now.mono, RENEWAL_RETRY);
-        return false;
+    if (n != NULL) {
+        n->own_start = true;
     }
-    n->own_start = true;
-    return true;
+    return n != NULL;
 }
 
 static bool may_start(struct amm_engine *engine, struct amm_now now,

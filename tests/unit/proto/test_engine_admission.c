@@ -272,14 +272,32 @@ static void half_open_handshakes_end_after_their_window(void **state)
 static void one_session_id_has_few_sessions(void **state)
 {
     (void)state;
+    struct amm_path paths[6];
+    uint64_t cookies[6];
     for (unsigned i = 0; i < 6; i++) {
-        struct amm_path path = *path_of(0);
-        path.remote.port = (uint16_t)(7000 + i);
-        struct amm_control first = first_of(7, cookie_for(&path, 7));
-        input(&path, &first);
+        paths[i] = *path_of(0);
+        paths[i].remote.port = (uint16_t)(7000 + i);
+        cookies[i] = cookie_for(&paths[i], 7);
+    }
+    for (unsigned i = 0; i < 6; i++) {
+        struct amm_control first = first_of(7, cookies[i]);
+        input(&paths[i], &first);
     }
     assert_int_equal(amm_engine_sessions(lab->engine), 4);
     assert_int_equal(lab->drops.count[AMM_DROP_SESSION_LIMIT], 2);
+}
+
+static void a_reset_of_a_session_that_exists_is_not_answered(void **state)
+{
+    (void)state;
+    struct amm_control first = first_of(7, cookie_for(path_of(0), 7)), reply;
+    assert_true(input(path_of(0), &first));
+    while (answer(&reply)) {
+    }
+    struct amm_control reset = reset_of(7);
+    assert_false(input(path_of(0), &reset));
+    assert_false(answer(&reply));
+    assert_int_equal(lab->drops.count[AMM_DROP_WRAP_REPLAY], 1);
 }
 
 /* ---- with clients ---- */
@@ -408,6 +426,7 @@ int main(void)
         WITH_LAB(half_open_handshakes_are_evicted_oldest_first),
         WITH_LAB(half_open_handshakes_end_after_their_window),
         WITH_LAB(one_session_id_has_few_sessions),
+        WITH_LAB(a_reset_of_a_session_that_exists_is_not_answered),
         WITH_LAB(message_two_may_come_first),
         WITH_LAB(packets_of_another_key_die_before_the_handshake),
         WITH_LAB(old_keys_of_tls_crypt_v2_clients_are_refused_after_the_cookie),
