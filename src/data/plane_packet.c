@@ -133,8 +133,7 @@ static void take_effect(struct amm_plane *plane, struct amm_now now, struct amm_
     peer->last_rx = now.mono;
     key->rx_blocks += blocks_of(len);
     amm_plane_note_wear(plane, peer, key);
-    if (!amm_address_equal(&path->remote, &peer->path.remote) ||
-        !amm_path_equal(path, &peer->path)) {
+    if (!amm_path_equal(path, &peer->path)) {
         follow(plane, now, peer, path, newest);
     }
     if (key->state == AMM_KEY_RECEIVE) {

@@ -172,7 +172,7 @@ static void equal_options_join_and_different_ones_do_not(void **state)
 static void a_corrupted_packet_is_not_laundered(void **state)
 {
     struct amm_coalesce *c = *state;
-    for (size_t flip = 0; flip < 540; flip += 7) {
+    for (size_t flip = 0; flip < 540; flip += flip < 60 ? 1 : 7) {
         uint8_t bytes[2048];
         struct packet second = data_packet(1);
         add(c, data_packet(0));

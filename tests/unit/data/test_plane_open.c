@@ -226,7 +226,7 @@ static void packets_of_another_worker_are_dropped(void **state)
     struct side second = {.config = world->server.config};
     struct amm_span inner;
     second.config.n_workers = 2;
-    second.config.worker = 0;
+    second.config.worker = 0; /* slot 1 is worker 1's */
     side_open(&second, world->now);
     struct amm_path path = world_path(CLIENT_REMOTE);
     size_t len = fresh(world);
@@ -235,7 +235,32 @@ static void packets_of_another_worker_are_dropped(void **state)
     assert_drops(&second, AMM_DROP_DATA_WORKER, 1);
     assert_null(amm_plane_route(second.plane, world_client_ip(world)));
     assert_drops(&second, AMM_DROP_DATA_WORKER, 2);
+    assert_null(amm_plane_route(second.plane, world_client_ip(world) + 1)); /* nobody's */
+    assert_drops(&second, AMM_DROP_INNER_NO_PEER, 1);
     side_close(&second);
+}
+
+static void an_address_outside_the_pool_is_no_other_workers(void **state)
+{
+    struct world *world = *state;
+    struct side second = {.config = world->server.config};
+    second.config.n_workers = 2;
+    second.config.worker = 1;
+    side_open(&second, world->now);
+    assert_null(amm_plane_route(second.plane, 0x08080808));
+    assert_drops(&second, AMM_DROP_INNER_NO_PEER, 1);
+    assert_all_drops(&second, 1);
+    side_close(&second);
+}
+
+static void a_client_without_a_peer_knows_nobody(void **state)
+{
+    struct world *world = *state;
+    struct amm_span inner;
+    size_t len = world_server_seal(world, world_echo(world));
+    world_command_side(world, &world->client, AMM_PLANE_REMOVE, ID, 1, 1, 0);
+    assert_false(world_client_open(world, len, &inner));
+    assert_drops(&world->client, AMM_DROP_DATA_PEER_UNKNOWN, 1);
 }
 
 /* ---- float ---- */
@@ -348,6 +373,8 @@ int main(void)
         TEST(ids_behind_the_window_are_dropped),
         TEST(a_key_with_too_many_failures_opens_nothing),
         TEST(packets_of_another_worker_are_dropped),
+        TEST(an_address_outside_the_pool_is_no_other_workers),
+        TEST(a_client_without_a_peer_knows_nobody),
         TEST(a_fresh_packet_from_another_address_moves_the_peer),
         TEST(a_peer_moves_at_most_once_a_second),
         TEST(a_straggler_from_the_old_address_does_not_move_it_back),

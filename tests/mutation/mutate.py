@@ -1,0 +1,331 @@
+#!/usr/bin/env python3
+"""Turns comparisons around, one at a time, and expects the tests to notice.
+
+The comparisons are those that keep strangers out: the handshake cookie, the control-channel wrap, the replay
+windows, the data channel's authentication and the inner checks. Each mutant is built in a scratch copy of the
+tree. First the tests named beside it run, which is quick; a mutant that they let live must be caught by the
+whole unit and golden suites. Exit status 1 if one survives, does not compile, or is no longer in the source.
+
+    mutate.py [-k WORD] [-l] [--scratch DIR]
+
+-k: only mutants whose file or text contains WORD; -l: list them. The scratch directory is kept if it is given.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+TEST_SECONDS = 60  # a mutant may loop for ever; that is noticed, too
+
+DATA = "tests/unit/data/test_"
+PROTO = "tests/unit/proto/test_"
+
+# (file, programs that should notice, [(text, replacement)]); the text stands in the file exactly once.
+TABLE = [
+    ("src/data/replay.c", [DATA + "replay"], [
+        ("first != last", "first == last"),
+        ("64 - bit < left", "64 - bit > left"),
+        ("n == 64 ?", "n != 64 ?"),
+        ("&= ~mask", "&= mask"),
+        ("id > replay->highest", "id < replay->highest"),
+        ("id > replay->highest", "id >= replay->highest"),
+        ("id - before >= AMM_REPLAY_WINDOW", "id - before < AMM_REPLAY_WINDOW"),
+        ("if (id == 0)", "if (id != 0)"),
+        ("if (id == 0)", "if (0)"),
+        ("replay->highest - id >= AMM_REPLAY_WINDOW", "replay->highest - id < AMM_REPLAY_WINDOW"),
+        ("replay->highest - id >= AMM_REPLAY_WINDOW", "replay->highest - id > AMM_REPLAY_WINDOW"),
+        ("if (*word & bit)", "if (!(*word & bit))"),
+        ("if (*word & bit)", "if (0)"),
+    ]),
+    ("src/data/plane_packet.c", [DATA + "plane_open", DATA + "plane_keys", DATA + "plane_inner",
+                                 DATA + "plane_timer", DATA + "plane_lanes", DATA + "plane_adopt"], [
+        ("datagram.len > 0 ?", "datagram.len == 0 ?"),
+        ("datagram.len <= header", "datagram.len > header"),
+        ("datagram.len <= header", "datagram.len < header"),
+        ("op != OP_DATA_V2 && (", "op == OP_DATA_V2 && ("),
+        ("op != OP_DATA_V1 ||", "op == OP_DATA_V1 ||"),
+        ("op != OP_DATA_V1 || plane->config.role == AMM_SERVER", "op != OP_DATA_V1"),
+        ("out->aad = op == OP_DATA_V2", "out->aad = op != OP_DATA_V2"),
+        ("peer->state != AMM_PEER_LIVE || peer->exit_wanted ||", "peer->exit_wanted ||"),
+        ("peer->state != AMM_PEER_LIVE || peer->exit_wanted ||", "peer->state != AMM_PEER_LIVE ||"),
+        ("peer->peer_id != peer_id", "peer->peer_id == peer_id"),
+        ("peer->peer_id != peer_id", "false"),
+        ("key->rx_failed > FAILED_MAX", "key->rx_failed <= FAILED_MAX"),
+        ("key->rx_failed > FAILED_MAX", "key->rx_failed >= FAILED_MAX"),
+        ("if (!amm_aead_open(", "if (amm_aead_open("),
+        ("return AMM_DROP_DATA_AUTH;", "return AMM_DROP_COUNT;"),
+        ("return amm_replay_check(&key->replay, amm_load_u32(parts->packet_id));", "return AMM_DROP_COUNT;"),
+        ("if (!newest || path->transport", "if (newest || path->transport"),
+        ("if (!newest || path->transport", "if (path->transport"),
+        ("|| path->transport != AMM_UDP ||", "|| path->transport == AMM_UDP ||"),
+        ("|| path->transport != AMM_UDP ||", "||"),
+        ("peer->path.transport != AMM_UDP ||", "peer->path.transport == AMM_UDP ||"),
+        ("peer->path.transport != AMM_UDP ||", ""),
+        ("now.mono - peer->moved < AMM_SECOND", "now.mono - peer->moved >= AMM_SECOND"),
+        ("now.mono - peer->moved < AMM_SECOND", "now.mono - peer->moved <= AMM_SECOND"),
+        ("inner.data[0] >> 4 != 2 || inner.len", "inner.data[0] >> 4 == 2 || inner.len"),
+        ("inner.len < AMM_MESSAGE_MAGIC)", "inner.len >= AMM_MESSAGE_MAGIC)"),
+        ("amm_message_ping, AMM_MESSAGE_MAGIC) == 0", "amm_message_ping, AMM_MESSAGE_MAGIC) != 0"),
+        ("return inner.len == AMM_MESSAGE_MAGIC", "return inner.len != AMM_MESSAGE_MAGIC"),
+        ("amm_message_occ, AMM_MESSAGE_MAGIC) != 0", "amm_message_occ, AMM_MESSAGE_MAGIC) == 0"),
+        ("== AMM_MESSAGE_EXIT)", "!= AMM_MESSAGE_EXIT)"),
+        ("if (!amm_path_equal(path, &peer->path))", "if (amm_path_equal(path, &peer->path))"),
+        ("if (key->state == AMM_KEY_RECEIVE) {", "if (key->state != AMM_KEY_RECEIVE) {"),
+        ("plane->config.role == AMM_SERVER\n            ?", "plane->config.role != AMM_SERVER\n            ?"),
+        ("reason != AMM_DROP_COUNT) {\n        drop_inner", "reason == AMM_DROP_COUNT) {\n        drop_inner"),
+        ("reason != AMM_DROP_COUNT) {\n        amm_drop", "reason == AMM_DROP_COUNT) {\n        amm_drop"),
+        ("key->state == AMM_KEY_RECEIVE || is_message", "key->state != AMM_KEY_RECEIVE || is_message"),
+        ("key->replay.highest > highest", "key->replay.highest <= highest"),
+        ("key->replay.highest > highest", "key->replay.highest >= highest"),
+        ("slot == 0 || slot > plane->n_slots", "slot > plane->n_slots"),
+        ("slot % plane->config.n_workers != plane->config.worker",
+         "slot % plane->config.n_workers == plane->config.worker"),
+        ("lane == NO_LANE ||", "lane != NO_LANE ||"),
+        ("key->tx_next >= TX_ID_END", "key->tx_next > TX_ID_END"),
+        ("key->tx_next >= TX_ID_END", "key->tx_next < TX_ID_END"),
+        ("key->tx_blocks >= GCM_BLOCKS_MAX", "key->tx_blocks < GCM_BLOCKS_MAX"),
+        ("key->tx_blocks >= GCM_BLOCKS_MAX", "key->tx_blocks > GCM_BLOCKS_MAX"),
+        ("&& amm_key_is_gcm(key)", "&& !amm_key_is_gcm(key)"),
+        ("key->tx_next >= key->tx_reserved", "key->tx_next < key->tx_reserved"),
+        ("key->tx_next >= key->tx_reserved", "key->tx_next > key->tx_reserved"),
+        ("left < TX_RESERVE ?", "left > TX_RESERVE ?"),
+        ("inner.len > plane->config.mtu", "inner.len >= plane->config.mtu"),
+        ("inner.len > plane->config.mtu", "inner.len <= plane->config.mtu"),
+    ]),
+    ("src/data/plane_keys.c", [DATA + "plane_keys", DATA + "plane_lanes", DATA + "plane_adopt"], [
+        ("key->state != AMM_KEY_EMPTY && key->key_id == key_id", "key->state == AMM_KEY_EMPTY && key->key_id == key_id"),
+        ("&& key->key_id == key_id && now < key->dies", "&& now < key->dies"),
+        ("now < key->dies", "now <= key->dies"),
+        ("now < key->dies", "now > key->dies"),
+        ("b->order > a->order ? b", "b->order < a->order ? b"),
+        ("return sending->key_id == key_id ? NULL : other", "return sending->key_id != key_id ? NULL : other"),
+        ("a->order <= b->order ? a : b", "a->order > b->order ? a : b"),
+        ("sibling != NULL && amm_peer_is_newer(peer, sibling)", "sibling != NULL"),
+        ("amm_peer_is_newer(peer, sibling)", "!amm_peer_is_newer(peer, sibling)"),
+        ("older->order < sending->order", "older->order >= sending->order"),
+        ("older->order < sending->order", "older->order <= sending->order"),
+        ("key->tx_next >= plane->config.spend_ids", "key->tx_next < plane->config.spend_ids"),
+        ("key->tx_next >= plane->config.spend_ids", "key->tx_next > plane->config.spend_ids"),
+        ("key->rx_failed > FAILED_WORN", "key->rx_failed >= FAILED_WORN"),
+        ("key->rx_failed > FAILED_WORN", "key->rx_failed <= FAILED_WORN"),
+        ("key->tx_blocks >= GCM_BLOCKS_WORN", "key->tx_blocks < GCM_BLOCKS_WORN"),
+        ("key->rx_blocks >= GCM_BLOCKS_WORN", "key->rx_blocks < GCM_BLOCKS_WORN"),
+        ("worn && !key->worn &&", "worn &&"),
+        ("key->tx.cipher != AMM_CIPHER_CHACHA20_POLY1305", "key->tx.cipher == AMM_CIPHER_CHACHA20_POLY1305"),
+    ]),
+    ("src/data/plane.c", [DATA + "plane_open", DATA + "plane_lanes", DATA + "plane_adopt"], [
+        ("ahead % AMM_GENERATIONS <= AMM_GENERATIONS / 2", "ahead % AMM_GENERATIONS > AMM_GENERATIONS / 2"),
+        ("(peer->sequence & 1) == 0 &&", "(peer->sequence & 1) != 0 &&"),
+        ("(peer->sequence & 1) == 0 && peer->state", "peer->state"),
+        ("peer->peer_id) == peer)", "peer->peer_id) != peer)"),
+        ("key->tx_next = key->tx_reserved;", "key->tx_next += 0;"),
+        ("amm_peer_sending_key(newer) == NULL", "amm_peer_sending_key(newer) != NULL"),
+        ("!= plane->config.worker) {\n        amm_drop", "== plane->config.worker) {\n        amm_drop"),
+    ]),
+    ("src/data/plane_command.c", [DATA + "plane_lanes", DATA + "plane_keys"], [
+        ("a->index == b->index &&", "a->index != b->index &&"),
+        ("&& a->tag == b->tag", ""),
+        ("peer->peer_id == command->peer_id &&", ""),
+        ("amm_cipher_key_len(command->keys.cipher) == 0 ||", ""),
+        ("command->keys.key_id <= 7", "command->keys.key_id <= 8"),
+        ("command->inner_ip ==", "command->inner_ip !="),
+    ]),
+    ("src/data/inner.c", [DATA + "plane_inner"], [
+        ("p[0] >> 4 != 4", "p[0] >> 4 == 4"),
+        ("p[0] >> 4 == 6 ?", "p[0] >> 4 != 6 ?"),
+        ("inner->len < AMM_IP_HEADER", "inner->len >= AMM_IP_HEADER"),
+        ("header < AMM_IP_HEADER ||", "header > AMM_IP_HEADER ||"),
+        ("|| total < header ||", "||"),
+        ("total > inner->len", "total >= inner->len"),
+        ("total > inner->len", "false"),
+        ("total > largest", "total >= largest"),
+        ("total > largest", "total <= largest"),
+        ("config->published[i] == 0", "config->published[i] != 0"),
+        ("config->published[i] == port", "config->published[i] != port"),
+        ("== AMM_PROTOCOL_ICMP", "!= AMM_PROTOCOL_ICMP"),
+        ("== AMM_PROTOCOL_TCP", "!= AMM_PROTOCOL_TCP"),
+        ("left < AMM_ICMP_HEADER", "left > AMM_ICMP_HEADER"),
+        ("left < AMM_TCP_HEADER", "left > AMM_TCP_HEADER"),
+        ("(AMM_TCP_SYN | AMM_TCP_ACK)) == AMM_TCP_SYN", "(AMM_TCP_SYN | AMM_TCP_ACK)) != AMM_TCP_SYN"),
+        ("(AMM_TCP_SYN | AMM_TCP_ACK)) == AMM_TCP_SYN", "AMM_TCP_SYN) == AMM_TCP_SYN"),
+        ("!opens ||", "opens ||"),
+        ("& AMM_IP_FRAGMENT_BITS)", "& 0x1fff)"),
+        ("!= own", "== own"),
+        ("!= server", "== server"),
+        ("AMM_IP_DESTINATION) == own", "AMM_IP_DESTINATION) != own"),
+    ]),
+    ("src/data/pool.c", [DATA + "pool"], [
+        ("slot == 0 || slot > amm_pool_slots(pool)", "slot > amm_pool_slots(pool)"),
+        ("slot == 0 || slot > amm_pool_slots(pool)", "slot == 0 || slot >= amm_pool_slots(pool)"),
+        ("(offset & 3) != 2", "(offset & 3) == 0"),
+        ("slot <= amm_pool_slots(pool) ? slot", "slot < amm_pool_slots(pool) ? slot"),
+        ("pool.prefix < 16", "pool.prefix < 15"),
+        ("~amm_pool_mask(&pool)) != 0", "~amm_pool_mask(&pool)) == 0"),
+        ("prefix_a < prefix_b", "prefix_a > prefix_b"),
+    ]),
+    ("src/data/coalesce.c", [DATA + "coalesce"], [
+        ("amm_checksum(amm_view(ip, AMM_IP_HEADER), 0) == 0xffff", "true"),
+        ("amm_checksum(amm_view(tcp, len), amm_ip_pseudo_sum(ip, len)) == 0xffff", "true"),
+        ("== flow->next_sequence", "!= flow->next_sequence"),
+        ("s->payload <= flow->segment", "true"),
+        ("<= AMM_IP_MAX &&", "<= AMM_IP_MAX + 4000 &&"),
+        ("flow->open = false; /* what", "flow->open = true; /* what"),
+    ]),
+    ("src/base/bytes.c", ["tests/unit/base/test_bytes"], [
+        ("return difference == 0", "return difference != 0"),
+        ("(size_t)(r->end - r->at) < len", "(size_t)(r->end - r->at) <= len"),
+        ("(size_t)(w->end - w->at) < len", "(size_t)(w->end - w->at) <= len"),
+    ]),
+    ("src/proto/cookie.c", [PROTO + "cookie"], [
+        ("hash == 0 ? 1 : hash", "hash != 0 ? 1 : hash"),
+        ("age < ACCEPTED_SLOTS", "age <= ACCEPTED_SLOTS"),
+        ("age < ACCEPTED_SLOTS", "age < ACCEPTED_SLOTS - 1"),
+        ("current - age", "current + age"),
+        ("ok |= amm_equal_secret(", "ok |= !amm_equal_secret("),
+    ]),
+    ("src/proto/wrap.c", [PROTO + "wrap", "tests/golden/test_wrap"], [
+        ("amm_equal_secret(tag, wire_tag, tag_len)", "!amm_equal_secret(tag, wire_tag, tag_len)"),
+        ("amm_equal_secret(tag, wire_tag, tag_len)", "true"),
+        ("amm_equal_secret(tag, wire_tag, CRYPT_TAG)", "!amm_equal_secret(tag, wire_tag, CRYPT_TAG)"),
+        ("amm_equal_secret(tag, wire_tag, CRYPT_TAG)", "true"),
+        ("packet.len <= AMM_CONTROL_HEADER + amm_wrap_overhead(context)",
+         "packet.len > AMM_CONTROL_HEADER + amm_wrap_overhead(context)"),
+        ("packet.len <= AMM_CONTROL_HEADER + amm_wrap_overhead(context)",
+         "packet.len < AMM_CONTROL_HEADER + amm_wrap_overhead(context)"),
+        ("id == 0 || time < context->rx_time", "time < context->rx_time"),
+        ("time < context->rx_time", "time <= context->rx_time"),
+        ("time < context->rx_time", "time > context->rx_time"),
+        ("if (time > context->rx_time)", "if (time < context->rx_time)"),
+        ("id > context->rx_top", "id >= context->rx_top"),
+        ("id > context->rx_top", "id < context->rx_top"),
+        ("ahead < REPLAY_WINDOW ?", "ahead >= REPLAY_WINDOW ?"),
+        ("behind >= REPLAY_WINDOW", "behind >= REPLAY_WINDOW - 1"),
+        ("behind >= REPLAY_WINDOW", "behind < REPLAY_WINDOW"),
+        ("(context->rx_seen >> behind & 1) != 0", "(context->rx_seen >> behind & 1) == 0"),
+        ("!replay_accept(context, opened.replay_id, opened.time)",
+         "replay_accept(context, opened.replay_id, opened.time)"),
+        ("!replay_accept(context, opened.replay_id, opened.time)", "false"),
+    ]),
+]
+
+
+def run(command, **options):
+    return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
+
+
+def read(path):
+    with open(path, "rb") as f:
+        return f.read()
+
+
+def copy_tree(scratch):
+    """Writes only what differs, with a new date: the objects there may be those of a mutant."""
+    listed = subprocess.check_output(
+        ["git", "-C", ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard"])
+    for name in listed.decode().split("\0"):
+        source = os.path.join(ROOT, name)
+        if name and os.path.isfile(source):
+            target = os.path.join(scratch, "tree", name)
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            if not os.path.isfile(target) or read(target) != read(source):
+                shutil.copyfile(source, target)
+                shutil.copymode(source, target)
+
+
+class Scratch:
+    def __init__(self, path):
+        self.tree = os.path.join(path, "tree")
+        self.build = os.path.join(path, "build")
+        copy_tree(path)
+        if not os.path.exists(os.path.join(self.build, "build.ninja")):
+            self.must(["meson", "setup", self.build, self.tree, "-Dtests=true", "-Dbuildtype=debug", "-Dwerror=false"])
+
+    def must(self, command):
+        result = run(command)
+        if result.returncode != 0:
+            sys.exit(result.stdout[-4000:] + "\nmutate: " + " ".join(command) + " failed")
+
+    def compile(self, programs):
+        return run(["ninja", "-j2", "-C", self.build] + programs)
+
+    def passes(self, program):
+        try:
+            return run([os.path.join(self.build, program)], timeout=TEST_SECONDS).returncode == 0
+        except subprocess.TimeoutExpired:
+            return False
+
+    def suites_pass(self):
+        return run(["meson", "test", "-C", self.build, "--suite", "unit", "--suite", "golden",
+                    "--no-rebuild"]).returncode == 0
+
+
+def try_mutant(scratch, path, programs, text, replacement):
+    """'caught', or what is wrong."""
+    where = os.path.join(scratch.tree, path)
+    with open(where, encoding="utf-8") as f:
+        source = f.read()
+    if source.count(text) != 1:
+        return "the text stands %d times in the file: mend the table" % source.count(text)
+    try:
+        with open(where, "w", encoding="utf-8") as f:
+            f.write(source.replace(text, replacement))
+        built = scratch.compile(programs)
+        if built.returncode != 0:
+            return "does not compile\n" + built.stdout[-1500:]
+        if not all(scratch.passes(program) for program in programs):
+            return "caught"
+        built = scratch.compile([])
+        if built.returncode != 0:
+            return "does not compile\n" + built.stdout[-1500:]
+        return "SURVIVED" if scratch.suites_pass() else "caught"
+    finally:
+        with open(where, "w", encoding="utf-8") as f:
+            f.write(source)
+
+
+def chosen(word):
+    for path, programs, mutations in TABLE:
+        for text, replacement in mutations:
+            if word in path or word in text:
+                yield path, programs, text, replacement
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-k", default="", metavar="WORD")
+    parser.add_argument("-l", action="store_true")
+    parser.add_argument("--scratch", metavar="DIR")
+    options = parser.parse_args()
+    mutants = list(chosen(options.k))
+    if options.l:
+        for path, _, text, replacement in mutants:
+            print("%s: %r -> %r" % (path, text, replacement))
+        return 0
+    directory = os.path.abspath(options.scratch) if options.scratch else tempfile.mkdtemp(prefix="amm-mutate-")
+    bad = 0
+    try:
+        os.makedirs(directory, exist_ok=True)
+        scratch = Scratch(directory)
+        programs = sorted({program for _, some, _, _ in mutants for program in some})
+        scratch.must(["ninja", "-j2", "-C", scratch.build] + programs)
+        for program in programs:
+            if not scratch.passes(program):
+                sys.exit("mutate: %s fails without any mutation" % program)
+        for path, some, text, replacement in mutants:
+            verdict = try_mutant(scratch, path, some, text, replacement)
+            if verdict != "caught":
+                bad += 1
+                print("%s: %r -> %r: %s" % (path, text, replacement, verdict), flush=True)
+    finally:
+        if not options.scratch:
+            shutil.rmtree(directory, ignore_errors=True)
+    print("%d mutants, %d caught, %d not" % (len(mutants), len(mutants) - bad, bad))
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
