@@ -33,9 +33,9 @@ def counting(lab, namespace, device):
     """Counts what comes out of a device, in the receiver."""
     run("ip", "netns", "exec", namespace, "nft", "-f", "-", input=textwrap.dedent(f"""
         table inet arrivals {{
-          counter all {{ }}
+          counter arrived {{ }}
           chain input {{ type filter hook prerouting priority -400; policy accept;
-            iifname "{device}" counter name all
+            iifname "{device}" counter name arrived
           }}
         }}
     """))
