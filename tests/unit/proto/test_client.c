@@ -172,6 +172,29 @@ static void packets_from_elsewhere_are_not_taken(void **state)
     lab_expect_joined(lab, 0);
 }
 
+static void answers_to_others_are_not_taken(void **state)
+{
+    (void)state;
+    lab_stop(lab);
+    lab_start(lab, &(struct lab_settings){.wrap = LAB_NONE});
+    lab->filter = note_resets_and_lose;
+    lab_connect(lab, 0);
+    lab_settle(lab);
+    struct amm_path path = {.remote = lab->clients[0].path.local,
+                            .local = lab->clients[0].path.remote};
+    uint8_t packet[26] = {AMM_OP_CONTROL_HARD_RESET_SERVER_V2 << 3, 1, 1, 1, 1, 1, 1, 1, 1, 1};
+    packet[14] = 5; /* acknowledges a session that is not ours */
+    struct amm_span inner;
+    bool broken;
+    amm_client_input(lab->clients[0].client, lab->now, &path,
+                     (struct amm_span){packet, sizeof packet}, &inner, &broken);
+    assert_true(broken);
+    assert_int_equal(lab->clients[0].drops.count[AMM_DROP_CONTROL_MALFORMED], 1);
+    lab->filter = NULL;
+    lab_run(lab, 2 * AMM_SECOND);
+    lab_expect_joined(lab, 0);
+}
+
 static void release(struct amm_engine_config *config)
 {
     config->release_tls = true;
@@ -227,6 +250,7 @@ int main(void)
         WITH_LAB(nothing_is_sealed_while_there_is_no_tunnel),
         WITH_LAB(connecting_again_drops_the_former_session_silently),
         WITH_LAB(packets_from_elsewhere_are_not_taken),
+        WITH_LAB(answers_to_others_are_not_taken),
         WITH_LAB(tls_is_kept_or_released_as_asked),
         WITH_LAB(the_same_seed_gives_the_same_packets),
     };

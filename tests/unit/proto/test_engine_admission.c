@@ -300,6 +300,36 @@ static void a_reset_of_a_session_that_exists_is_not_answered(void **state)
     assert_int_equal(lab->drops.count[AMM_DROP_WRAP_REPLAY], 1);
 }
 
+static void an_acknowledgement_of_another_session_is_not_taken(void **state)
+{
+    (void)state;
+    uint64_t cookie = cookie_for(path_of(0), 7);
+    struct amm_control first = first_of(7, cookie), reply;
+    assert_true(input(path_of(0), &first));
+    while (answer(&reply)) {
+    }
+    struct amm_control other = first_of(7, cookie ^ 1);
+    other.message_id = 2;
+    assert_false(input(path_of(0), &other));
+    assert_false(answer(&reply));
+    assert_int_equal(lab->drops.count[AMM_DROP_COOKIE_BAD], 1);
+}
+
+static void a_handshake_does_not_change_its_path(void **state)
+{
+    (void)state;
+    uint64_t cookie = cookie_for(path_of(0), 7);
+    struct amm_control first = first_of(7, cookie), reply;
+    assert_true(input(path_of(0), &first));
+    while (answer(&reply)) {
+    }
+    first.message_id = 2;
+    assert_false(input(path_of(1), &first));
+    assert_false(answer(&reply));
+    assert_true(input(path_of(0), &first));
+    assert_true(answer(&reply));
+}
+
 /* ---- with clients ---- */
 
 static bool swap_first_messages(struct lab *l, struct lab_packet *packet)
@@ -427,6 +457,8 @@ int main(void)
         WITH_LAB(half_open_handshakes_end_after_their_window),
         WITH_LAB(one_session_id_has_few_sessions),
         WITH_LAB(a_reset_of_a_session_that_exists_is_not_answered),
+        WITH_LAB(an_acknowledgement_of_another_session_is_not_taken),
+        WITH_LAB(a_handshake_does_not_change_its_path),
         WITH_LAB(message_two_may_come_first),
         WITH_LAB(packets_of_another_key_die_before_the_handshake),
         WITH_LAB(old_keys_of_tls_crypt_v2_clients_are_refused_after_the_cookie),

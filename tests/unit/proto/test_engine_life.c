@@ -58,7 +58,7 @@ static void refuse_with(enum amm_refusal refusal)
 {
     lab->verdict = (struct amm_command){.refusal = refusal, .backoff = 42, .text = "not today"};
     lab_connect(lab, 0);
-    lab_run(lab, 6 * AMM_SECOND);
+    lab_run(lab, 2 * AMM_SECOND); /* the words are acknowledged: no need to wait longer */
     expect_closed(AMM_CLOSE_REFUSED, AMM_CLOSE_REFUSED);
     assert_string_equal(lab_event(lab, AMM_EVENT_CLOSED)->text, "not today");
     assert_int_equal(lab_count(lab, AMM_EVENT_JOINED), 0);
@@ -406,6 +406,17 @@ static void a_changed_identity_ends_the_session(void **state)
     assert_int_equal(lab_count(lab, AMM_EVENT_RENEWED), 0);
 }
 
+static void a_changed_user_name_ends_the_session(void **state)
+{
+    (void)state;
+    /* The login is compared as the server has stored it: change what is stored. */
+    struct amm_session_ref session = join(0);
+    ((struct session_table *)lab->sessions)->sessions[session.index].username[0] ^= 1;
+    amm_client_renegotiate(lab->clients[0].client, lab->now);
+    lab_run(lab, 6 * AMM_SECOND);
+    assert_int_equal(lab_event(lab, AMM_EVENT_CLOSED)->reason, AMM_CLOSE_PROTOCOL);
+}
+
 static bool lose_all(struct lab *l, struct lab_packet *packet)
 {
     (void)l;
@@ -459,6 +470,22 @@ static void a_kick_is_immediate(void **state)
     lab_command(lab, &session, (struct amm_command){.kind = AMM_COMMAND_CLOSE});
     lab_settle(lab);
     assert_int_equal(lab_count(lab, AMM_EVENT_CLOSED), 1);
+}
+
+static void commands_to_a_former_session_do_not_reach_the_next(void **state)
+{
+    (void)state;
+    struct amm_session_ref former = join(0);
+    struct amm_command close = {.kind = AMM_COMMAND_CLOSE, .reason = AMM_CLOSE_KICKED};
+    lab_command(lab, &former, close);
+    lab_settle(lab);
+    struct amm_session_ref next = join(0);
+    assert_int_equal(next.index, former.index);
+    lab_command(lab, &former, close);
+    assert_int_equal(amm_engine_sessions(lab->engine), 1);
+    next.thread++;
+    lab_command(lab, &next, close);
+    assert_int_equal(amm_engine_sessions(lab->engine), 1);
 }
 
 static void an_established_client_is_told_in_words(void **state)
@@ -569,6 +596,21 @@ static void established_sessions_outlive_the_process(void **state)
     }
 }
 
+static void the_time_of_wraps_grows_with_each_process(void **state)
+{
+    (void)state;
+    struct amm_session_ref session = join(0);
+    amm_client_renegotiate(lab->clients[0].client, lab->now);
+    lab_settle(lab);
+    const struct amm_session *record =
+        &((struct session_table *)lab->sessions)->sessions[session.index];
+    uint32_t wrap = record->wrap.tx_time, dynamic = record->dynamic.tx_time;
+    assert_true(wrap != 0 && dynamic != 0);
+    lab_restart_server(lab);
+    assert_true(record->wrap.tx_time > wrap);
+    assert_true(record->dynamic.tx_time > dynamic);
+}
+
 static void half_made_sessions_do_not(void **state)
 {
     (void)state;
@@ -646,9 +688,11 @@ int main(void)
         WITH_LAB(keys_are_renewed_by_the_clock),
         WITH_LAB(soft_resets_too_soon_after_another_are_dropped),
         WITH_LAB(a_changed_identity_ends_the_session),
+        WITH_LAB(a_changed_user_name_ends_the_session),
         WITH_LAB(a_failed_renewal_leaves_the_old_keys_until_their_time_is_over),
         WITH_LAB(a_renewal_after_a_failed_one_saves_the_session),
         WITH_LAB(a_kick_is_immediate),
+        WITH_LAB(commands_to_a_former_session_do_not_reach_the_next),
         WITH_LAB(an_established_client_is_told_in_words),
         WITH_LAB(words_that_nobody_hears_end_after_three_seconds),
         WITH_LAB(a_client_that_leaves_is_gone_at_once),
@@ -656,6 +700,7 @@ int main(void)
         WITH_LAB(a_client_that_moves_keeps_its_session),
         WITH_LAB(a_control_packet_alone_does_not_move_a_session),
         WITH_LAB(established_sessions_outlive_the_process),
+        WITH_LAB(the_time_of_wraps_grows_with_each_process),
         WITH_LAB(half_made_sessions_do_not),
         WITH_LAB(a_session_between_install_and_join_leaves_no_peer_behind),
         WITH_LAB(a_torn_record_is_dropped_and_the_others_go_on),
