@@ -88,7 +88,7 @@ static void set_up(struct sim *sim)
     }
     if (sim->planted == SIM_BREAK_WRAP || sim->planted == SIM_BREAK_STREAM) {
         sim->is.attack = false;
-        sim->is.corrupt = 0;
+        sim->is.corrupt = sim->is.duplicate = sim->is.reorder = 0;
     }
     sim->aead = amm_aead_new(AMM_AEAD_NULL, 16);
     start_server(sim);
@@ -133,6 +133,21 @@ static void spoil_peers(struct sim *sim)
     }
 }
 
+/* A process that dies in the middle of a change leaves an odd sequence: that one peer is given up.
+ */
+static uint32_t tear_a_peer(struct sim *sim)
+{
+    unsigned number = (unsigned)sim_below(sim, sim->is.n_clients);
+    struct amm_peer *peer = sim_server_peer(sim->server, (uint8_t)(number % sim->is.n_ports),
+                                            (uint32_t)sim_below(sim, 2), number + 1);
+    if (!sim_chance(sim, 2000) || !peer || peer->state != AMM_PEER_LIVE) {
+        return 0;
+    }
+    sim_say(sim, "the server dies while it changes this peer", (int)number, 0);
+    peer->sequence |= 1;
+    return 1;
+}
+
 void sim_restart_server(struct sim *sim)
 {
     struct sim_survivors before = {sim_server_live(sim->server),
@@ -140,6 +155,7 @@ void sim_restart_server(struct sim *sim)
     if (sim->planted == SIM_BREAK_REUSE_IDS || sim->planted == SIM_BREAK_FORGET) {
         spoil_peers(sim);
     }
+    before.peers -= tear_a_peer(sim);
     struct sim_survivors after = sim_server_restart(sim->server, sim_server_now(sim));
     sim->restarts++;
     for (unsigned i = 0; i < sim->is.n_clients; i++) {
