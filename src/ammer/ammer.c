@@ -457,6 +457,8 @@ static bool open_client(struct ammer *a, const char *version)
     config.engine.version = version;
     config.engine.platform = "linux";
     config.engine.mtu = 1500;
+    config.engine.ping = s->ping;
+    config.engine.ping_restart = s->ping_restart;
     const struct amm_engine_env env = {
         .random = amm_system_random(),
         .tls = &amm_tls_openssl,

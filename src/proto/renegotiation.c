@@ -90,10 +90,13 @@ static void fill_first_keys(struct amm_engine *engine, const struct amm_session 
                             const struct negotiation *n, struct amm_plane_command *command)
 {
     command->inner_ip = n->push.local;
-    command->ping = n->push.ping;
+    /* A client's own settings are for servers that say nothing; a server has none. */
+    const struct amm_engine_config *own = &engine->config;
+    command->ping = n->push.ping > 0 ? n->push.ping : own->ping;
+    unsigned restart = n->push.ping_restart > 0 ? n->push.ping_restart : own->ping_restart;
     /* Both sides ping; the server waits twice as long before it gives up, so that the client, which
      * can do something about it, is first to notice. */
-    unsigned restart = is_server(engine) ? 2u * n->push.ping_restart : n->push.ping_restart;
+    restart *= is_server(engine) ? 2u : 1u;
     command->ping_restart = (uint16_t)(restart < UINT16_MAX ? restart : UINT16_MAX);
     command->data_v1 = amm_session_has(session, SESSION_DATA_V1);
     memcpy(command->name, session->identity.name, sizeof command->name);

@@ -58,6 +58,7 @@ struct amm_engine_config {
     const char *version;             /* IV_VER, "amm-0.1.0" */
     const char *platform;            /* IV_PLAT, "linux" */
     uint16_t mtu;                    /* IV_MTU: largest tun-mtu this side can take, 1500 */
+    uint16_t ping, ping_restart;     /* seconds; for servers that push none. 0: none */
     bool release_tls; /* free TLS after joining, as a server does; then nothing that the server says in words
                          later is heard. For fleets of simulated clients */
 };
