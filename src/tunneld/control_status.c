@@ -35,16 +35,18 @@ static const struct amm_peer *record_at(const struct amm_places *places, uint32_
     return amm_peer_table_at(places->peers, places->n_slots, amm_peer_id(row & 1, (row >> 1) + 1));
 }
 
-static bool looks_live(const struct amm_peer *record)
+/* Slots without a session are not looked at: their pages of the table may never have been used. */
+static bool looks_live(const struct amm_places *places, uint32_t row)
 {
-    return __atomic_load_n(&record->state, __ATOMIC_RELAXED) == AMM_PEER_LIVE;
+    return atomic_load(&places->sessions[(row >> 1) + 1]) != 0 &&
+           __atomic_load_n(&record_at(places, row)->state, __ATOMIC_RELAXED) == AMM_PEER_LIVE;
 }
 
 static uint32_t count_live(const struct amm_places *places)
 {
     uint32_t live = 0;
     for (uint32_t row = 0; row < 2 * places->n_slots; row += 2) {
-        live += looks_live(record_at(places, row)) || looks_live(record_at(places, row + 1));
+        live += looks_live(places, row) || looks_live(places, row + 1);
     }
     return live;
 }
@@ -119,10 +121,10 @@ static bool next_peer(struct amm_control *control, struct control_client *client
 {
     while (client->port < control->shared->n_ports) {
         const struct amm_places *places = &control->shared->places[client->port];
-        while (client->row < 2 * places->n_slots) {
-            const struct amm_peer *record = record_at(places, client->row++);
+        for (uint32_t row; (row = client->row) < 2 * places->n_slots;) {
             struct amm_peer peer;
-            if (looks_live(record) && amm_peer_read(record, &peer)) {
+            client->row++;
+            if (looks_live(places, row) && amm_peer_read(record_at(places, row), &peer)) {
                 fill_peer(control, client->port, &peer, out);
                 return true;
             }

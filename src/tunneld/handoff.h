@@ -49,6 +49,13 @@ static inline void *amm_state_engine(struct amm_state *state)
     return (uint8_t *)state + state->engine_at;
 }
 
+/* True for the first engine: nothing to take over, and looking would make the kernel give every
+ * page of the tables. */
+static inline bool amm_state_is_new(const struct amm_state *state)
+{
+    return state->engine_starts <= 1;
+}
+
 /* ---- files: read by the holder (only it may read the key), parsed by the engine ---- */
 
 enum amm_blob_kind {

@@ -2,6 +2,7 @@
 
 #include "io/clock.h"
 
+#include <malloc.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,7 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { RECEIVE_ROUNDS = 4, NICE = 10 };
+enum { RECEIVE_ROUNDS = 4, NICE = 10, STORM = 32 };
 
 #define CONGESTION_PAUSE AMM_MILLISECOND
 
@@ -78,7 +79,9 @@ struct amm_handshake *amm_handshake_new(struct amm_shared *shared, uint16_t inde
         snprintf(error, room, "handshake thread %u: out of memory or descriptors", index);
         return amm_handshake_free(h);
     }
-    amm_handshake_reconcile(h);
+    if (!amm_state_is_new(shared->handoff->state)) {
+        amm_handshake_reconcile(h);
+    }
     return h;
 }
 
@@ -314,6 +317,18 @@ static void lower_priority(void)
     setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), NICE);
 }
 
+/* TLS sessions are the bulk of what a storm of handshakes costs; afterwards the kernel gets it back
+ * (dataplane.md 4). */
+static void give_back_memory(struct amm_handshake *h, uint32_t negotiating)
+{
+    atomic_store_explicit(&h->face->handshakes, negotiating, memory_order_relaxed);
+    h->storm = negotiating > h->storm ? negotiating : h->storm;
+    if (negotiating == 0 && h->storm >= STORM) {
+        malloc_trim(0);
+        h->storm = 0;
+    }
+}
+
 static void work(struct amm_handshake *h, struct amm_now now)
 {
     h->congested = false;
@@ -326,8 +341,7 @@ static void work(struct amm_handshake *h, struct amm_now now)
     amm_handshake_settle(h, now);
     amm_handshake_tend_streams(h, now);
     amm_handshake_resume_accept(h, now);
-    atomic_store_explicit(&h->face->handshakes, amm_engine_negotiating(h->engine),
-                          memory_order_relaxed);
+    give_back_memory(h, amm_engine_negotiating(h->engine));
 }
 
 void *amm_handshake_run(void *argument)

@@ -43,6 +43,7 @@ struct amm_handshake {
     struct amm_stream *reading; /* whose chunk is being looked at, and what is left of it */
     struct amm_span rest;
     bool congested;
+    uint32_t storm; /* most handshakes under way since memory was given back */
     bool leaving;
     uint32_t goodbye_token;
     struct handshake_review review;

@@ -37,7 +37,9 @@ static bool open_plane(struct amm_worker *worker, uint8_t port_index, struct amm
     if (!worker->planes[port_index]) {
         return false;
     }
-    worker->adopted += amm_plane_adopt(worker->planes[port_index], now);
+    if (!amm_state_is_new(worker->shared->handoff->state)) {
+        worker->adopted += amm_plane_adopt(worker->planes[port_index], now);
+    }
     worker->tuns[port_index] = worker->shared->handoff->tun[port_index][worker->index];
     return amm_loop_add(worker->loop, worker->tuns[port_index], AMM_READ,
                         worker_tag(WORKER_TAG_TUN, port_index));
