@@ -39,13 +39,14 @@ static int open_listener(const struct amm_listen *listen, bool shared, char *err
     return amm_udp_open(&settings, error, room);
 }
 
-/* Says who has the port, in place of "address already in use". */
+/* Says who has the port, in place of "address already in use". True if it will be free by itself: an
+ * engine whose holder was killed has it, or a process that is just ending and cannot be seen. */
 static bool name_owner(const struct amm_listen *listen, char *error, size_t room)
 {
     char owner[64], text[AMM_ADDRESS_TEXT];
     bool is_tcp = listen->transport == AMM_TCP;
     if (!amm_port_owner(is_tcp, listen->address.port, owner, sizeof owner)) {
-        return false;
+        return true;
     }
     snprintf(error, room, "%s %s is taken by %s: stop that, or give the port another `listen`",
              is_tcp ? "tcp" : "udp", amm_address_text(&listen->address, text), owner);
@@ -63,8 +64,8 @@ static bool probe_listener(const struct amm_listen *listen, amm_time deadline, c
             close(fd);
             return true;
         }
-        bool is_ours = errno == EADDRINUSE && name_owner(listen, error, room);
-        if (!is_ours || amm_now().mono > deadline) {
+        bool will_be_free = errno == EADDRINUSE && name_owner(listen, error, room);
+        if (!will_be_free || amm_now().mono > deadline) {
             return false;
         }
         nanosleep(&(struct timespec){.tv_nsec = 50 * AMM_MILLISECOND}, NULL);
