@@ -39,8 +39,8 @@ static int open_listener(const struct amm_listen *listen, bool shared, char *err
     return amm_udp_open(&settings, error, room);
 }
 
-/* Says who has the port, in place of "address already in use". True if it will be free by itself: an
- * engine whose holder was killed has it, or a process that is just ending and cannot be seen. */
+/* Says who has the port, in place of "address already in use". True if it will be free by itself:
+ * an engine whose holder was killed has it, or a process that is just ending and cannot be seen. */
 static bool name_owner(const struct amm_listen *listen, char *error, size_t room)
 {
     char owner[64], text[AMM_ADDRESS_TEXT];
@@ -51,6 +51,11 @@ static bool name_owner(const struct amm_listen *listen, char *error, size_t room
     snprintf(error, room, "%s %s is taken by %s: stop that, or give the port another `listen`",
              is_tcp ? "tcp" : "udp", amm_address_text(&listen->address, text), owner);
     return strncmp(owner, own_name, strlen(own_name)) == 0;
+}
+
+static void pause_shortly(void)
+{
+    nanosleep(&(struct timespec){.tv_nsec = 50 * AMM_MILLISECOND}, NULL);
 }
 
 /* Groups of sockets share a port, so that a second server of root's would go unnoticed: try without
@@ -68,7 +73,7 @@ static bool probe_listener(const struct amm_listen *listen, amm_time deadline, c
         if (!will_be_free || amm_now().mono > deadline) {
             return false;
         }
-        nanosleep(&(struct timespec){.tv_nsec = 50 * AMM_MILLISECOND}, NULL);
+        pause_shortly();
     }
 }
 
@@ -148,9 +153,16 @@ static bool remove_stale_namespace(const char *name, char *error, size_t room)
     char unused[AMM_CONF_ERROR];
     int netns = amm_netns_open(name, unused, sizeof unused);
     /* A name that cannot be entered is the leaving of a crash in the middle of making it. */
-    bool ok = true;
-    if (netns >= 0) {
+    bool ok = netns < 0;
+    amm_time deadline = amm_time_after(amm_now().mono, PATIENCE_S * AMM_SECOND);
+    while (!ok) {
         ok = amm_netns_run(netns, only_loopback, (void *)(uintptr_t)name, error, room);
+        if (ok || amm_now().mono > deadline) {
+            break;
+        }
+        pause_shortly(); /* the devices of a killed server go with its engine */
+    }
+    if (netns >= 0) {
         close(netns);
     }
     return ok && amm_netns_delete(name, error, room);

@@ -180,7 +180,7 @@ static const struct amm_conf_section sections[] = {
      "more it has only "
      "those.",
      begin_port},
-    {NULL},
+    {.name = NULL},
 };
 
 #define TOP(member) offsetof(struct amm_tunneld_config, member)
@@ -275,8 +275,10 @@ static const struct amm_conf_key keys[] = {
      false, "What protects the first packets of this port.", NULL},
     {"port", "wrap-key", AMM_CONF_STRING, PORT(wrap_key), 0, 0, NULL, "", false,
      "Static key file of the wrap. Empty: tls-auth.key or tls-crypt.key in the pki folder.", NULL},
-    {"port", "auth", AMM_CONF_CHOICE, PORT(auth_digest), 0, 0, "SHA1|SHA256|SHA512", "SHA256", false,
-     "Digest of tls-auth; the clients' `auth` must be the same (without one OpenVPN takes SHA1).", NULL},
+    {"port", "auth", AMM_CONF_CHOICE, PORT(auth_digest), 0, 0, "SHA1|SHA256|SHA512", "SHA256",
+     false,
+     "Digest of tls-auth; the clients' `auth` must be the same (without one OpenVPN takes SHA1).",
+     NULL},
     {"port", "key-direction", AMM_CONF_CHOICE, PORT(key_direction), 0, 0, "none|0|1", "0", false,
      "Direction of the tls-auth key on the server; clients have the other one.", NULL},
     {"port", "tls-crypt-v2", AMM_CONF_BOOL, PORT(tls_crypt_v2), 0, 0, NULL, "yes", false,
@@ -287,7 +289,7 @@ static const struct amm_conf_key keys[] = {
      "udp or tcp, then ADDRESS:PORT; [::] takes IPv4 too. Without any: udp and tcp on [::] with "
      "the port's number.",
      parse_listen},
-    {NULL},
+    {.name = NULL},
 };
 
 const struct amm_conf_schema amm_tunneld_schema = {"amm-tunneld", sections, keys};
