@@ -273,6 +273,60 @@ TABLE = [
         ("(info->iv_proto & AMM_IV_DATA_V2) != 0 &&", ""),
         ("net == 127 ||", ""),
     ]),
+    ("src/proto/admission.c", [PROTO + "engine_admission", PROTO + "engine_join"], [
+        ("if (!amm_cookie_check(", "if (amm_cookie_check("),
+        ("if (!amm_cookie_check(", "if (0 && !amm_cookie_check("),
+        ("if (control->acks[i] > 1) {", "if (control->acks[i] > 2) {"),
+        ("return control->message_id <= 1;", "return true;"),
+        ("if (control->n_acks == 0) {", "if (control->n_acks != 0) {"),
+        ("control->opcode == AMM_OP_CONTROL_V1 && control->message_id == 1", "control->opcode == AMM_OP_CONTROL_V1"),
+        ("if (!amm_limiter_take(", "if (0 && !amm_limiter_take("),
+        ("!amm_wkc_is_fresh(", "0 && !amm_wkc_is_fresh("),
+        ("session->wrap.tx_id = 1;", "session->wrap.tx_id = 0;"),
+        ("return n < SAME_SID_MAX;", "return n <= SAME_SID_MAX;"),
+        ("if (control->message_id != 0) {", "if (0) {"),
+    ]),
+    ("src/proto/input.c", [PROTO + "engine_admission", PROTO + "engine_life", PROTO + "client"], [
+        ("control->n_acks > 0 && control->peer_sid != session->own_sid", "0"),
+        ("session->state == SESSION_ESTABLISHED;", "true;"),
+        ("session->state == SESSION_ESTABLISHED;", "false;"),
+        ("if (amm_chains_first(&engine->by_sid, peek->own_sid) != AMM_CHAIN_END) {", "if (0) {"),
+        ("!amm_address_equal(&session->path.remote, &path->remote)", "0"),
+        ("path->transport == AMM_TCP && amm_chains_first(&engine->by_link, path->link) != AMM_CHAIN_END", "0"),
+    ]),
+    ("src/proto/session.c", [PROTO + "engine_life"], [
+        ("memcmp(session->identity.key, identity->key, sizeof identity->key) == 0",
+         "memcmp(session->identity.key, identity->key, 0) == 0"),
+        ("memcmp(session->username, username, AMM_SHA256_LEN) == 0", "memcmp(session->username, username, 0) == 0"),
+        ("table->layout == SESSION_LAYOUT &&", ""),
+    ]),
+    ("src/proto/engine.c", [PROTO + "engine_life"], [
+        ("(session->sequence & 1) == 0", "true"),
+        ("amm_wrap_resume(&session->wrap, time);", ""),
+        ("amm_wrap_resume(&session->dynamic, time);", ""),
+        ("session->state == SESSION_ESTABLISHED && is_whole", "is_whole"),
+    ]),
+    ("src/proto/handshake_server.c", [PROTO + "engine_life"], [
+        ("if (!amm_session_is_same_login(", "if (0 && !amm_session_is_same_login("),
+        ("amm_engine_plane(engine, session, AMM_PLANE_REMOVE);", ""),
+        ("if (command->accept) {", "if (true) {"),
+    ]),
+    ("src/proto/handshake_client.c", [PROTO + "client"], [
+        ("control->peer_sid != session->own_sid", "false"),
+    ]),
+    ("src/proto/renegotiation.c", [PROTO + "engine_life"], [
+        ("now.mono - session->last_soft_reset >= engine->config.renegotiate_min", "now.mono > 0"),
+        ("session->keys_expire = AMM_NEVER;", ""),
+        ("if (session->keys_expire == AMM_NEVER) {", "if (0) {"),
+    ]),
+    ("src/proto/progress.c", [PROTO + "engine_admission"], [
+        ("now.mono - n->progress < EVICT_IDLE", "now.mono < 0"),
+    ]),
+    ("src/proto/commands.c", [PROTO + "engine_life"], [
+        ("session->tag == ref->tag ?", "ref->tag != 0 ?"),
+        ("ref->thread != engine->config.thread ||", ""),
+        ("if (n == NULL || n->step != STEP_VERDICT) {", "if (n == NULL) {"),
+    ]),
 ]
 
 
