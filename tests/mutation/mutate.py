@@ -292,7 +292,7 @@ TABLE = [
         ("session->state == SESSION_ESTABLISHED;", "false;"),
         ("if (amm_chains_first(&engine->by_sid, peek->own_sid) != AMM_CHAIN_END) {", "if (0) {"),
         ("!amm_address_equal(&session->path.remote, &path->remote)", "0"),
-        ("path->transport == AMM_TCP && amm_chains_first(&engine->by_link, path->link) != AMM_CHAIN_END", "0"),
+        ("amm_chains_first(&engine->by_link, path->link) != AMM_CHAIN_END", "0"),
     ]),
     ("src/proto/session.c", [PROTO + "engine_life"], [
         ("memcmp(session->identity.key, identity->key, sizeof identity->key) == 0",
