@@ -270,11 +270,6 @@ static void on_pushed(struct ammer *a, const struct amm_push *push)
         a->state.inner_ip = push->local;
         return;
     }
-    if (a->device.fd < 0) {
-        snprintf(a->fatal, sizeof a->fatal, "%s", error);
-        a->is_over = true;
-        return;
-    }
     say_error(a, "options-refused", error);
     amm_client_leave(a->client, a->now);
     send_output(a);

@@ -53,13 +53,23 @@ static uint8_t prefix_of(uint32_t mask)
     return (uint8_t)__builtin_popcount(mask);
 }
 
-/* What would need another device: everything that was set with netlink. */
+/* Everything that is set with netlink. */
 static bool is_same(const struct amm_push *a, const struct amm_push *b)
 {
     return a->topology == b->topology && a->local == b->local && a->remote == b->remote &&
            a->route_gateway == b->route_gateway && a->tun_mtu == b->tun_mtu &&
            a->n_routes == b->n_routes &&
            memcmp(a->routes, b->routes, a->n_routes * sizeof a->routes[0]) == 0;
+}
+
+static uint8_t address_prefix(const struct amm_push *push)
+{
+    return push->topology == AMM_SUBNET ? prefix_of(push->remote) : 32;
+}
+
+static uint32_t address_peer(const struct amm_push *push)
+{
+    return push->topology == AMM_SUBNET ? 0 : push->remote;
 }
 
 static bool set_address(struct tunnel_device *device, const struct amm_settings *settings,
@@ -80,8 +90,8 @@ static bool set_address(struct tunnel_device *device, const struct amm_settings 
     }
     const struct amm_link_settings link = {.mtu = mtu, .tx_queue = 1000, .up = true};
     return amm_link_set(device->name, &link, error, room) &&
-           amm_link_add_address(device->name, push->local, is_subnet ? prefix_of(push->remote) : 32,
-                                is_subnet ? 0 : push->remote, error, room);
+           amm_link_add_address(device->name, push->local, address_prefix(push), address_peer(push),
+                                error, room);
 }
 
 static uint32_t outer_ipv4(const struct amm_address *address)
@@ -119,7 +129,9 @@ static void set_route(struct tunnel_device *device, const struct amm_route *rout
                                sizeof error)) {
         why = error;
     }
-    if (why) {
+    if (!why) {
+        device->routes[device->n_routes++] = *route;
+    } else {
         amm_log(AMM_LOG_WARNING, "route-refused",
                 amm_field_text("network", amm_ipv4_text(route->network, ip)),
                 amm_field_number("prefix", prefix_of(route->mask)), amm_field_text("why", why));
@@ -148,6 +160,27 @@ static void set_routes(struct tunnel_device *device, const struct amm_settings *
     free(used);
 }
 
+/* Takes the former options back; the device itself stays, so that programs keep what they bound to
+ * it. */
+static void take_back(struct tunnel_device *device)
+{
+    char error[160];
+    const struct amm_push *old = &device->applied;
+    bool ok = true;
+    for (unsigned i = 0; i < device->n_routes; i++) {
+        const struct amm_route *route = &device->routes[i];
+        ok &= amm_route_delete(device->name, route->network, prefix_of(route->mask), error,
+                               sizeof error);
+    }
+    ok &= amm_link_delete_address(device->name, old->local, address_prefix(old), address_peer(old),
+                                  error, sizeof error);
+    if (!ok) {
+        amm_log(AMM_LOG_WARNING, "options-left", amm_field_text("why", error));
+    }
+    device->n_routes = 0;
+    device->is_configured = false;
+}
+
 bool tunnel_device_apply(struct tunnel_device *device, const struct amm_settings *settings,
                          const struct amm_push *push, const struct amm_address *server, char *error,
                          size_t room)
@@ -156,13 +189,7 @@ bool tunnel_device_apply(struct tunnel_device *device, const struct amm_settings
         return true;
     }
     if (device->is_configured) {
-        /* Other options: the old address and routes go with the old device. */
-        char name[16];
-        memcpy(name, device->name, sizeof name);
-        tunnel_device_close(device);
-        if (!tunnel_device_open(device, device->loop, device->tag, name, error, room)) {
-            return false;
-        }
+        take_back(device);
     }
     device->server = *server;
     if (!set_address(device, settings, push, error, room)) {

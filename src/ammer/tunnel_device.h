@@ -15,6 +15,8 @@ struct tunnel_device {
     uint64_t tag;
     bool is_configured;
     struct amm_push applied;
+    struct amm_route routes[2 * AMM_PUSH_ROUTES]; /* that were set */
+    unsigned n_routes;
     struct amm_address server; /* outer address that must never be routed into the tunnel */
 };
 

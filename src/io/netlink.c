@@ -114,21 +114,37 @@ static bool find_link(const char *name, unsigned *index, char *error, size_t roo
     return *index != 0 || fail(error, room, "link", name, errno);
 }
 
-bool amm_link_add_address(const char *name, uint32_t ip, uint8_t prefix, uint32_t peer, char *error,
-                          size_t room)
+/* The errno of an address request, or -1 with the sentence written. */
+static int ask_address(const char *name, uint16_t type, uint16_t flags, uint32_t ip, uint8_t prefix,
+                       uint32_t peer, char *error, size_t room)
 {
     char buffer[MESSAGE_BYTES];
     unsigned index;
     if (!find_link(name, &index, error, room)) {
-        return false;
+        return -1;
     }
-    struct nlmsghdr *request = begin(buffer, RTM_NEWADDR, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE);
+    struct nlmsghdr *request = begin(buffer, type, (uint16_t)(NLM_F_ACK | flags));
     struct ifaddrmsg *info = mnl_nlmsg_put_extra_header(request, sizeof *info);
     *info = (struct ifaddrmsg){.ifa_family = AF_INET, .ifa_prefixlen = prefix, .ifa_index = index};
     mnl_attr_put_u32(request, IFA_LOCAL, htonl(ip));
     mnl_attr_put_u32(request, IFA_ADDRESS, htonl(peer != 0 ? peer : ip));
-    int cause = ask(request, NULL, NULL);
-    return cause == 0 || fail(error, room, "address on", name, cause);
+    return ask(request, NULL, NULL);
+}
+
+bool amm_link_add_address(const char *name, uint32_t ip, uint8_t prefix, uint32_t peer, char *error,
+                          size_t room)
+{
+    int cause =
+        ask_address(name, RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, ip, prefix, peer, error, room);
+    return cause == 0 || (cause > 0 && fail(error, room, "address on", name, cause));
+}
+
+bool amm_link_delete_address(const char *name, uint32_t ip, uint8_t prefix, uint32_t peer,
+                             char *error, size_t room)
+{
+    int cause = ask_address(name, RTM_DELADDR, 0, ip, prefix, peer, error, room);
+    return cause == 0 || cause == EADDRNOTAVAIL ||
+           (cause > 0 && fail(error, room, "delete address on", name, cause));
 }
 
 static struct nlmsghdr *begin_route(char *buffer, uint16_t type, uint16_t flags, unsigned index,
