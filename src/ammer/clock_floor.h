@@ -1,6 +1,6 @@
 /* Is the wall clock believable? Decided before every TLS handshake: certificate dates are never
  * ignored, so with a clock of 1970 no handshake could succeed, and with one that an attacker has
- * set back an expired certificate would live again (threats.md 29, 31).
+ * set back an expired certificate would live again.
  *
  * The floor is the latest of: the release of this program, the first day of the own certificate,
  * and the time that was saved when a server last proved itself. Pure. */

@@ -1,5 +1,4 @@
-/* Plain `.ovpn` files (openvpn-protocol.md 11): what stock clients take, read into struct
- * amm_settings.
+/* Plain `.ovpn` files : what stock clients take, read into struct amm_settings.
  *
  * A directive is one of five things: taken over; without effect here and silently so (`verb`,
  * `nobind`); without effect and named in a note (anything unknown); never obeyed and named

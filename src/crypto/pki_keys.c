@@ -1,4 +1,4 @@
-/* The text forms of control channel keys (openvpn-protocol 2.0 and 2.3). */
+/* The text forms of control channel keys (WRAP-2, WRAP-8). */
 #include "crypto/pki.h"
 
 #include "base/bytes.h"

@@ -1,4 +1,4 @@
-/* Checks of what comes out of a tunnel (DESIGN.md P6): the first of the three layers that keep
+/* Checks of what comes out of a tunnel (DATA-9): the first of the three layers that keep
  * gateways away from each other and from the server's own services. */
 #pragma once
 

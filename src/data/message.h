@@ -1,4 +1,4 @@
-/* Payloads of the data channel that are no IP packets (openvpn-protocol.md 9). */
+/* Payloads of the data channel that are no IP packets (DATA-7, DATA-8). */
 #pragma once
 
 #include <stdint.h>

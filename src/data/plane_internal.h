@@ -11,7 +11,7 @@ enum { LANES = 2, NO_LANE = LANES };
 /* Why a record stands in the output queue. */
 enum { DUE_PING = 1, DUE_EXIT = 2, DUE_QUEUED = 4 };
 
-/* openvpn-protocol.md 7.5 */
+/* DATA-4 */
 #define GCM_BLOCKS_MAX ((UINT64_C(1) << 36) - 1)
 #define GCM_BLOCKS_WORN ((UINT64_C(1) << 36) / 8 * 7)
 #define FAILED_WORN (UINT64_C(1) << 35)

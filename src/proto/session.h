@@ -1,5 +1,5 @@
 /* A control session as a flat record in state memory: what must outlive the process for a tunnel to
- * go on (DESIGN.md P1, P2). No pointers, fixed widths, a layout version in front of the table.
+ * go on (ARCHITECTURE.md, "Memory that outlives a process"). No pointers, fixed widths, a layout version in front of the table.
  *
  * `sequence` is odd while fields that belong together are changed; a new process that finds it odd
  * drops that one session. The owner is the engine's thread. */
@@ -47,7 +47,7 @@ struct amm_session {
     struct amm_wrap_context wrap, dynamic;
 };
 
-_Static_assert(sizeof(struct amm_session) <= 900, "P1: what is kept per idle session");
+_Static_assert(sizeof(struct amm_session) <= 900, "what is kept per idle session");
 
 enum { SESSION_LAYOUT = 1 };
 #define SESSION_MAGIC UINT64_C(0x616d6d2d73657373) /* "amm-sess" */

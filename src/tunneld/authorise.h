@@ -2,8 +2,7 @@
  *
  * One `struct amm_authority` per handshake thread; what threads share (how many places of a port
  * are in use, the generation of each slot) stands in `struct amm_places` and is atomic. Refusals
- * are in words and heal by themselves: stock clients exit on a plain AUTH_FAILED (DESIGN.md section
- * 3). */
+ * are in words and heal by themselves: stock clients exit on a plain AUTH_FAILED (TEXT-5). */
 #pragma once
 
 #include "proto/engine.h"

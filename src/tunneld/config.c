@@ -81,7 +81,7 @@ static bool fill_paths(struct amm_tunneld_config *config)
     return ok;
 }
 
-/* 2 CPUs: 2 workers, 1 handshake thread; 32: 24 and 8 (dataplane.md 14). */
+/* 2 CPUs: 2 workers, 1 handshake thread; 32: 24 and 8. */
 static void fill_threads(struct amm_tunneld_config *config)
 {
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);

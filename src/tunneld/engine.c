@@ -69,7 +69,7 @@ static bool load_wrap(struct engine *engine, uint8_t i)
     return true;
 }
 
-/* A context a thread: OpenSSL's locks are not shared (dataplane.md 17). */
+/* A context a thread: OpenSSL's locks are not shared. */
 static struct amm_tls_context *new_tls_context(struct engine *engine)
 {
     struct amm_tls_settings settings = {

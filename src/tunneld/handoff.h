@@ -1,5 +1,5 @@
 /* What the holder hands to the engine: descriptors, state memory, configuration and files
- * (DESIGN.md P2).
+ * (ARCHITECTURE.md, "Memory that outlives a process").
  *
  * The holder owns everything that must outlive an engine and starts `amm-tunneld --engine FD` as
  * the unprivileged user, where FD is one end of a SEQPACKET pair, the *channel*. The engine first

@@ -1,6 +1,6 @@
 /* A handshake thread: an engine with the control sessions whose client session id falls to it, its
  * UDP socket of each listener group, and the TCP connections until their peer has joined. Runs at
- * low priority: handshakes give way to data (DESIGN.md P3). */
+ * low priority: handshakes give way to data. */
 #pragma once
 
 #include "shared.h"

@@ -37,8 +37,7 @@ void amm_holdings_release(struct amm_holdings *h);
 /* State memory, zeroed, in a memfd: layout of struct amm_state. */
 bool amm_state_make(struct amm_holdings *h, char *error, size_t room);
 
-/* The nft rules of the second isolation layer (dataplane.md 26), as text; 0 if `room` is too small.
- */
+/* The nft rules of the second isolation layer, as text; 0 if `room` is too small. */
 size_t amm_firewall_rules(const struct amm_holdings *h, char *out, size_t room);
 
 /* Sends the whole hand-over; `files` is a descriptor of amm_files_pack. False if the engine is

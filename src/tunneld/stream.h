@@ -2,7 +2,7 @@
  * number.
  *
  * A connection starts at a handshake thread; when its peer joins, the descriptor goes to the peer's
- * worker (dataplane.md 12), and the handshake thread only remembers where. One owner thread a
+ * worker, and the handshake thread only remembers where. One owner thread a
  * table. */
 #pragma once
 

@@ -200,7 +200,7 @@ void __wrap_amm_aead_seal(struct amm_aead *aead, const struct amm_aead_key *key,
 
 /* ---- control packets on the wire ---- */
 
-/* Each transmission carries a new replay id and time (openvpn-protocol 2.4), except the stateless
+/* Each transmission carries a new replay id and time (WRAP-3), except the stateless
  * reset. */
 void sim_check_wrap_id(struct sim *sim, unsigned client, bool to_server, struct amm_view packet)
 {

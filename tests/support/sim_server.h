@@ -1,6 +1,6 @@
 /* A tunnel server without threads, sockets or files: engines and planes joined by message queues, a
  * small roster that authorises, and the state memory as plain buffers, so that it can be taken over
- * by fresh engines and planes at any moment (P2). Owner: one thread. Used by the simulator, the
+ * by fresh engines and planes at any moment. Owner: one thread. Used by the simulator, the
  * fuzzers and by tests of programs that need a server in-process. */
 #pragma once
 

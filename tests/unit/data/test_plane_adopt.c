@@ -1,5 +1,5 @@
 /* data/plane, taking over: a new process goes on with the records of the old one, and no nonce
- * repeats (P2). */
+ * repeats (DATA-4). */
 #include "world.h"
 
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* data/plane, what may come out of a tunnel: the first layer of isolation (DESIGN.md P6). */
+/* data/plane, what may come out of a tunnel: the first layer of isolation (DATA-9). */
 #include "world.h"
 
 #define ID amm_peer_id(0, 1)

@@ -1,5 +1,5 @@
 /* data/plane, receiving: the order of the checks, every reason for a drop, and what only an
- * authenticated, fresh packet may change (openvpn-protocol.md 7.1, 9 and F1). */
+ * authenticated, fresh packet may change (DATA-3, DATA-6). */
 #include "world.h"
 
 #define ID amm_peer_id(4, 1)

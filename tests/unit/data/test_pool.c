@@ -1,4 +1,4 @@
-/* data/pool: the addresses of openvpn-protocol.md 12 and its vectors N1 to N4. */
+/* data/pool: the addresses of both topologies, by hand-made examples. */
 #include "data/pool.h"
 
 #include "base/address.h"

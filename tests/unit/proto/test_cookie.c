@@ -1,4 +1,4 @@
-/* Vector C1: every way in which a cookie can be wrong is refused. */
+/* COOKIE-2, COOKIE-3: every way in which a cookie can be wrong is refused. */
 #include "cookie.h"
 
 #include <setjmp.h>

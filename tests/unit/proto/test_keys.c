@@ -1,4 +1,4 @@
-/* Vectors PRF1..PRF4, and the halves each side takes. */
+/* Vectors PRF1..PRF4 of tests/golden/vectors.txt, and the halves each side takes. */
 #include "keys.h"
 #include "support/vectors.h"
 

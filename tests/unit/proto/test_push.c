@@ -37,7 +37,7 @@ static void assert_pushed(const struct amm_push *push, const char *info_text, co
     assert_int_equal(amm_push_encode(push, &info, 1, out), 0);
 }
 
-/* Vector P1: only what each kind of client announced. */
+/* PUSH-3: only what each kind of client announced. */
 static void a_client_is_pushed_what_it_announced_and_nothing_else(void **state)
 {
     struct amm_push push = sample();
@@ -141,7 +141,7 @@ static void what_the_server_pushes_the_client_reads(void **state)
     assert_memory_equal(&reader.push, &push, sizeof push);
 }
 
-/* Vector P3 towards small buffers: parts within the limit, marked 2, 2, ..., 1, and whole again
+/* PUSH-1 towards small buffers: parts within the limit, marked 2, 2, ..., 1, and whole again
  * when read. */
 static void a_reply_in_parts_is_marked_and_comes_back_whole(void **state)
 {

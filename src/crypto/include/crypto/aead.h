@@ -1,7 +1,6 @@
 /* AEAD for the data channel: raw keys outside, expanded keys in a bounded cache per thread.
  *
- * A peer keeps 32 raw key bytes (DESIGN: an expanded AES-256-GCM key is 1008 bytes and costs 0.1 us to
- * make); `struct amm_aead` belongs to one thread and keeps the expanded form of the keys used last. */
+ * A peer keeps 32 raw key bytes (an expanded AES-256-GCM key is 1008 bytes and costs 0.1 us to make); `struct amm_aead` belongs to one thread and keeps the expanded form of the keys used last. */
 #pragma once
 
 #include "base/bytes.h"

@@ -49,12 +49,12 @@ bool amm_pki_identity(const char *certificate, struct amm_identity *out, char *e
 /* First and last second at which a PEM certificate is valid, since 1970. */
 bool amm_pki_validity(const char *certificate, int64_t *not_before, int64_t *not_after, char *error, size_t room);
 
-/* A static key (tls-auth, tls-crypt), 256 bytes, in the text form of openvpn-protocol.md 2.0, and back. */
+/* A static key (tls-auth, tls-crypt), 256 bytes, as text (hex lines between "OpenVPN Static key V1" marks), and back. */
 enum { AMM_STATIC_KEY = 256 };
 void amm_static_key_text(const uint8_t key[AMM_STATIC_KEY], char out[AMM_PEM_MAX]);
 bool amm_static_key_parse(const char *text, uint8_t key[AMM_STATIC_KEY]);
 
-/* tls-crypt-v2 keys (openvpn-protocol.md 2.3). The client key is Kc || WKc. */
+/* tls-crypt-v2 keys (WRAP-8). The client key is Kc || WKc. */
 enum { AMM_V2_SERVER_KEY = 128, AMM_WKC_MAX = 1024, AMM_WKC_MIN = 290 };
 void amm_v2_server_key_text(const uint8_t key[AMM_V2_SERVER_KEY], char out[AMM_PEM_MAX]);
 bool amm_v2_server_key_parse(const char *text, uint8_t key[AMM_V2_SERVER_KEY]);

@@ -72,7 +72,7 @@ struct amm_tls_settings {
     bool tls13_off;              /* tests: negotiate TLS 1.2 */
 };
 
-/* Makes a context with its own OSSL_LIB_CTX, so that threads do not share OpenSSL's locks (dataplane.md 17).
+/* Makes a context with its own OSSL_LIB_CTX, so that threads do not share OpenSSL's locks.
  * On failure returns NULL and writes what is wrong to `error[room]` ("ca: no certificate found"). */
 struct amm_tls_context *amm_tls_context_new(const struct amm_tls_settings *settings, char *error, size_t room);
 struct amm_tls_context *amm_tls_context_free(struct amm_tls_context *context);

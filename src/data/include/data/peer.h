@@ -1,7 +1,7 @@
-/* One tunnel as the data path sees it: a flat struct of at most 2 KiB in state memory (DESIGN.md
- * P1).
+/* One tunnel as the data path sees it: a flat struct of at most 2 KiB in state memory
+ * (ARCHITECTURE.md, "Memory that outlives a process").
  *
- * The record outlives the process (P2): no pointers, fixed widths, a layout version. The owner is
+ * The record outlives the process: no pointers, fixed widths, a layout version. The owner is
  * the worker `slot mod W`; other threads read it with amm_peer_read(). `sequence` is odd while
  * fields that belong together are changed: a reader tries again, and a new process that finds it
  * odd drops that one peer. */
@@ -44,7 +44,7 @@ struct amm_key_slot {
     uint32_t
         tx_reserved; /* ids below this may have been used; a process that takes over starts here */
     uint64_t
-        tx_blocks; /* packets + 16-byte blocks sealed: AES-GCM limit of openvpn-protocol.md 7.5 */
+        tx_blocks; /* packets + 16-byte blocks sealed: bounded for AES-GCM, DATA-4 */
     uint64_t rx_blocks;
     uint64_t rx_failed; /* packets that failed authentication */
     amm_time dies;      /* end of a replaced key (lame duck), or AMM_NEVER */
@@ -90,7 +90,7 @@ struct amm_peer {
     uint8_t tail[6];
 };
 
-_Static_assert(sizeof(struct amm_peer) <= 2048, "P1: a peer is at most 2 KiB");
+_Static_assert(sizeof(struct amm_peer) <= 2048, "a peer is at most 2 KiB");
 
 /* Consistent copy of a record that another thread owns, without key bytes; false if it is free or
  * torn. */

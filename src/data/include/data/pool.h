@@ -1,4 +1,4 @@
-/* Inner addresses: one pool a port, one fixed slot per gateway and port (doc/protocol, ADR).
+/* Inner addresses: one pool a port, one fixed slot per gateway and port .
  *
  * net30:  slot s owns the /30 at N + 4s; the gateway is N + 4s + 2, its virtual endpoint N + 4s
  * + 1. subnet: slot s is N + 1 + s. The server's own tunnel address is N + 1 in both. Addresses are

@@ -1,4 +1,4 @@
-/* Who gets which packet, decided in the kernel (dataplane.md 7-13). */
+/* Who gets which packet, decided in the kernel (ARCHITECTURE.md, "Life of a data packet"). */
 #pragma once
 
 #include "data/pool.h"

@@ -1,5 +1,5 @@
 /* TCP transport: non-blocking, close-on-exec, TCP_NODELAY sockets, and the frames on them: a 16-bit
- * length, then that many bytes (openvpn-protocol.md, TCP framing). */
+ * length, then that many bytes (WIRE-1). */
 #pragma once
 
 #include "base/address.h"

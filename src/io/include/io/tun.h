@@ -1,4 +1,4 @@
-/* Tun devices: IFF_VNET_HDR always, multi-queue on a server (dataplane.md 6, 11, 21). In the
+/* Tun devices: IFF_VNET_HDR always, multi-queue on a server. In the
  * namespace of the calling thread. File descriptors are non-blocking and close-on-exec. */
 #pragma once
 

@@ -1,4 +1,4 @@
-/* UDP sockets that receive and send batches (dataplane.md 21, 25).
+/* UDP sockets that receive and send batches.
  *
  * A *batch* is one buffer of datagrams of the same size (the last may be shorter), received by
  * UDP_GRO or sent by UDP_SEGMENT. A batch is not a peer: all of it has one remote address, but each

@@ -9,7 +9,7 @@
  * or clocks here, and bad input is a counted drop, never an error. One engine, one thread at a time. A server
  * runs one engine per handshake thread; each owns the sessions whose client session id falls to it.
  *
- * Two kinds of memory: a *session* is flat, small and lives in state memory as long as its tunnel (P1, P2); a
+ * Two kinds of memory: a *session* is flat, small and lives in state memory as long as its tunnel; a
  * *negotiation* (TLS, reliability, buffers) lives on the heap, only while a key is being made, and their number
  * is bounded. */
 #pragma once
@@ -63,7 +63,7 @@ struct amm_engine_config {
                          later is heard. For fleets of simulated clients */
 };
 
-/* The limits and windows of DESIGN.md; set role, wraps and table sizes yourself. */
+/* The limits and windows of doc/protocol; set role, wraps and table sizes yourself. */
 void amm_engine_config_defaults(struct amm_engine_config *config);
 
 struct amm_engine_env {
@@ -85,7 +85,7 @@ struct amm_engine *amm_engine_free(struct amm_engine *engine);
 /* ---- packets ---- */
 
 /* Takes a control packet. False if it was dropped as malformed or unauthenticated: a TCP connection is closed
- * then (openvpn-protocol.md 1.1), a UDP datagram is just gone. The engine keeps no pointer to `packet`. */
+ * then (WIRE-1), a UDP datagram is just gone. The engine keeps no pointer to `packet`. */
 bool amm_engine_input(struct amm_engine *engine, struct amm_now now, const struct amm_path *path,
                       struct amm_view packet);
 
@@ -166,7 +166,7 @@ enum amm_command_kind {
 };
 
 /* How a server says no. Refusals that may heal are TEMP or RESTART; plain AUTH_FAILED is for identities that
- * must never come back, because stock clients exit on it (DESIGN.md section 3). */
+ * must never come back, because stock clients exit on it (TEXT-5). */
 enum amm_refusal {
     AMM_REFUSE_RETRY,       /* AUTH_FAILED,TEMP[backoff n,advance no]; RESTART for clients without it */
     AMM_REFUSE_NEXT_REMOTE, /* AUTH_FAILED,TEMP[backoff n,advance remote]; RESTART,[N] for others */

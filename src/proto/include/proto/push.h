@@ -19,7 +19,7 @@ enum { AMM_PUSH_ROUTES = 16, AMM_PUSH_PART = 1024, AMM_PUSH_PARTS = 16 };
 enum amm_push_flags {
     AMM_PUSH_TLS_EKM = 1,
     AMM_PUSH_DYN_TLS_CRYPT = 2,
-    AMM_PUSH_CC_EXIT = 4, /* decoded from foreign servers; ours never pushes it (DESIGN.md P1) */
+    AMM_PUSH_CC_EXIT = 4, /* decoded from foreign servers; ours never pushes it (PUSH-4) */
 };
 
 enum { AMM_NO_PEER_ID = 0xFFFFFF };
@@ -41,7 +41,7 @@ struct amm_push {
 
 /* What the client told of itself in its peer info. */
 struct amm_peer_info {
-    uint32_t iv_proto; /* IV_PROTO bits, openvpn-protocol.md 5.5 */
+    uint32_t iv_proto; /* IV_PROTO bits (PUSH-3) */
     uint16_t iv_mtu;   /* 0 if absent */
     uint8_t ncp;       /* IV_NCP >= 2 or IV_CIPHERS present */
     uint8_t n_ciphers;
