@@ -1,5 +1,6 @@
-/* Hierarchical timer wheel (Varghese and Lauck, 1987): four levels of 64 slots. An entry sits in the level
- * whose slot width fits the distance to its deadline and moves down a level when the hand reaches it. */
+/* Hierarchical timer wheel (Varghese and Lauck, 1987): four levels of 64 slots. An entry sits in
+ * the level whose slot width fits the distance to its deadline and moves down a level when the hand
+ * reaches it. */
 #include "base/wheel.h"
 
 #include <stdlib.h>
@@ -79,7 +80,8 @@ static void link_entry(struct amm_wheel *wheel, uint32_t id)
     uint64_t turn = (wheel->tick >> (SLOT_BITS * level)) + SLOTS - 1;
     uint64_t position = at >> (SLOT_BITS * level);
     if (position > turn) {
-        position = turn; /* further than the wheel reaches: looked at again when the hand comes by */
+        position =
+            turn; /* further than the wheel reaches: looked at again when the hand comes by */
     }
     e->slot = (uint16_t)(level * SLOTS + (int)(position % SLOTS));
     e->prev = AMM_WHEEL_NONE;
@@ -103,14 +105,16 @@ void amm_wheel_set(struct amm_wheel *wheel, uint32_t entry, amm_time deadline)
     link_entry(wheel, entry);
 }
 
-/* Moves everything in the slots that the hand enters at the upper levels down to where it belongs now. */
+/* Moves everything in the slots that the hand enters at the upper levels down to where it belongs
+ * now. */
 static void cascade(struct amm_wheel *wheel)
 {
     for (int level = 1; level < LEVELS; level++) {
         if (wheel->tick & ((UINT64_C(1) << (SLOT_BITS * level)) - 1)) {
             return;
         }
-        uint32_t slot = (uint32_t)level * SLOTS + (uint32_t)(wheel->tick >> (SLOT_BITS * level)) % SLOTS;
+        uint32_t slot =
+            (uint32_t)level * SLOTS + (uint32_t)(wheel->tick >> (SLOT_BITS * level)) % SLOTS;
         uint32_t id = wheel->head[slot];
         while (id != AMM_WHEEL_NONE) {
             uint32_t next = wheel->entries[id].next;

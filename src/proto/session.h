@@ -1,5 +1,6 @@
 /* A control session as a flat record in state memory: what must outlive the process for a tunnel to
- * go on (ARCHITECTURE.md, "Memory that outlives a process"). No pointers, fixed widths, a layout version in front of the table.
+ * go on (ARCHITECTURE.md, "Memory that outlives a process"). No pointers, fixed widths, a layout
+ * version in front of the table.
  *
  * `sequence` is odd while fields that belong together are changed; a new process that finds it odd
  * drops that one session. The owner is the engine's thread. */

@@ -317,7 +317,8 @@ static void lower_priority(void)
     setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), NICE);
 }
 
-/* TLS sessions are the bulk of what a storm of handshakes costs; afterwards the kernel gets it back. */
+/* TLS sessions are the bulk of what a storm of handshakes costs; afterwards the kernel gets it
+ * back. */
 static void give_back_memory(struct amm_handshake *h, uint32_t negotiating)
 {
     atomic_store_explicit(&h->face->handshakes, negotiating, memory_order_relaxed);

@@ -275,7 +275,8 @@ amm_time sim_server_deadline(const struct sim_server *server)
 
 /* ---- packets ---- */
 
-/* The steering of the server: DATA_V2 by peer id to a worker, everything else by the client's session id.
+/* The steering of the server: DATA_V2 by peer id to a worker, everything else by the client's
+ * session id.
  */
 bool sim_server_input(struct sim_server *server, struct amm_now now, const struct amm_path *path,
                       struct amm_span datagram)

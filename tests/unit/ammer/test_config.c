@@ -40,13 +40,14 @@ static void what_is_needed_is_enough_and_the_rest_has_defaults(void **state)
 static void every_key_reaches_its_setting(void **state)
 {
     (void)state;
-    static const char text[] = NEEDED "remote = 2001:db8::1 443 tcp\nremote-random = yes\ncrl = crl.pem\n"
-                                      "server-name = amm\nserver-name-is-prefix = yes\nlogin = login\n"
-                                      "wrap = tls-auth\nwrap-key = ta.key\nkey-direction = both\nauth = SHA512\n"
-                                      "ciphers = CHACHA20-POLY1305\nanswer-timeout = 5\nhandshake-timeout = 2m\n"
-                                      "ping = 10\nping-restart = 60\nrenegotiate = 1h\ntun = tun7\nmtu = 1300\n"
-                                      "pushed-routes = no\nuser = nobody\nstate-socket = /run/s\n"
-                                      "clock-floor = /var/floor\n";
+    static const char text[] =
+        NEEDED "remote = 2001:db8::1 443 tcp\nremote-random = yes\ncrl = crl.pem\n"
+               "server-name = amm\nserver-name-is-prefix = yes\nlogin = login\n"
+               "wrap = tls-auth\nwrap-key = ta.key\nkey-direction = both\nauth = SHA512\n"
+               "ciphers = CHACHA20-POLY1305\nanswer-timeout = 5\nhandshake-timeout = 2m\n"
+               "ping = 10\nping-restart = 60\nrenegotiate = 1h\ntun = tun7\nmtu = 1300\n"
+               "pushed-routes = no\nuser = nobody\nstate-socket = /run/s\n"
+               "clock-floor = /var/floor\n";
     struct amm_settings s;
     char error[AMM_CONF_ERROR];
     amm_settings_init(&s);
@@ -77,17 +78,19 @@ static void every_key_reaches_its_setting(void **state)
 static void errors_name_line_key_and_what_is_allowed(void **state)
 {
     (void)state;
-    assert_refused("remote = a 1190\n",
-                   "ammer.conf:1: remote: \"a 1190\" is not a server (allowed: HOST PORT udp, HOST PORT tcp; also "
-                   "udp4, udp6, tcp4, tcp6)");
-    assert_refused(NEEDED "remote = a 0 udp\n",
-                   "ammer.conf:5: remote: \"a 0 udp\" is not a server (allowed: HOST PORT udp, HOST PORT tcp; also "
-                   "udp4, udp6, tcp4, tcp6)");
+    assert_refused("remote = a 1190\n", "ammer.conf:1: remote: \"a 1190\" is not a server "
+                                        "(allowed: HOST PORT udp, HOST PORT tcp; also "
+                                        "udp4, udp6, tcp4, tcp6)");
+    assert_refused(NEEDED "remote = a 0 udp\n", "ammer.conf:5: remote: \"a 0 udp\" is not a server "
+                                                "(allowed: HOST PORT udp, HOST PORT tcp; also "
+                                                "udp4, udp6, tcp4, tcp6)");
     assert_refused(NEEDED "remote = a 1190 udp more\n",
-                   "ammer.conf:5: remote: \"a 1190 udp more\" is not a server (allowed: HOST PORT udp, HOST PORT "
+                   "ammer.conf:5: remote: \"a 1190 udp more\" is not a server (allowed: HOST PORT "
+                   "udp, HOST PORT "
                    "tcp; also udp4, udp6, tcp4, tcp6)");
     assert_refused(NEEDED "ciphers = AES-256-GCM:BF-CBC\n",
-                   "ammer.conf:5: ciphers: \"AES-256-GCM:BF-CBC\" is not known (allowed, with ':' between them: "
+                   "ammer.conf:5: ciphers: \"AES-256-GCM:BF-CBC\" is not known (allowed, with ':' "
+                   "between them: "
                    "AES-256-GCM, AES-128-GCM, CHACHA20-POLY1305)");
     assert_refused(NEEDED "wrap = tls-crypt\n",
                    "ammer.conf:1: wrap-key: missing for this wrap (allowed: a file)");

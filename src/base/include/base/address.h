@@ -19,8 +19,8 @@ struct amm_address {
 enum amm_transport { AMM_UDP = 0, AMM_TCP = 1 };
 
 /* How a packet came, and so how the answer goes: from `local` to `remote` on `link`.
- * `link` names the listener (UDP: number of the tunnel port's socket group; TCP: connection number, never
- * reused within a process). `transport` is an enum amm_transport. */
+ * `link` names the listener (UDP: number of the tunnel port's socket group; TCP: connection number,
+ * never reused within a process). `transport` is an enum amm_transport. */
 struct amm_path {
     struct amm_address remote;
     struct amm_address local;

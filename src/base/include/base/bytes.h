@@ -2,8 +2,8 @@
  *
  * Every byte that comes from the network is read through `struct amm_reader`, and every message is
  * written through `struct amm_writer`. Both carry a sticky failure: a decoder is a straight list of
- * reads followed by one question, `amm_reader_done()`. A failed read gives zero or an empty view and
- * never touches memory outside the window. Integers are big-endian, the order of the wire.
+ * reads followed by one question, `amm_reader_done()`. A failed read gives zero or an empty view
+ * and never touches memory outside the window. Integers are big-endian, the order of the wire.
  *
  * No allocation, no I/O; any thread, one object per thread at a time. */
 #pragma once
@@ -44,7 +44,8 @@ static inline struct amm_view amm_view_of(struct amm_span span)
 /* Compares contents; not constant-time (see amm_equal_secret for secrets). */
 bool amm_view_equal(struct amm_view a, struct amm_view b);
 
-/* Compares `len` bytes in time that depends on `len` only. Use for every tag, cookie and password. */
+/* Compares `len` bytes in time that depends on `len` only. Use for every tag, cookie and password.
+ */
 bool amm_equal_secret(const void *a, const void *b, size_t len);
 
 /* Overwrites key material; the compiler cannot remove it. */
@@ -124,7 +125,8 @@ void amm_write_view(struct amm_writer *w, struct amm_view view);
 void amm_write_str(struct amm_writer *w, const char *text);
 
 /* printf into the writer, without the NUL. */
-void amm_write_text(struct amm_writer *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void amm_write_text(struct amm_writer *w, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
 /* Leaves room for `len` bytes that are filled in later; NULL after a failure. */
 uint8_t *amm_write_gap(struct amm_writer *w, size_t len);
@@ -169,8 +171,8 @@ static inline void amm_store_u32(uint8_t *p, uint32_t v)
 
 /* ---- text ---- */
 
-/* Copies `text` into `out[room]` with a NUL, cut to fit; every byte outside printable ASCII becomes '_'.
- * For names and reasons that came from a peer and will be shown or logged. */
+/* Copies `text` into `out[room]` with a NUL, cut to fit; every byte outside printable ASCII becomes
+ * '_'. For names and reasons that came from a peer and will be shown or logged. */
 void amm_text_clean(char *out, size_t room, struct amm_view text);
 
 /* Writes 2 * view.len lower-case hex digits and a NUL; `out` holds at least 2 * view.len + 1. */

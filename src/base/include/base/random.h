@@ -1,5 +1,5 @@
-/* Randomness is given to the engine, never fetched by it: the daemons give the kernel's generator, the
- * simulator and the fuzzers a seeded one, so that a run can be repeated. */
+/* Randomness is given to the engine, never fetched by it: the daemons give the kernel's generator,
+ * the simulator and the fuzzers a seeded one, so that a run can be repeated. */
 #pragma once
 
 #include <stddef.h>

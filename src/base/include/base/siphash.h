@@ -1,5 +1,6 @@
-/* SipHash-2-4 (Aumasson and Bernstein, 2012): a keyed 64-bit hash. Keys hash tables that an attacker can
- * write to, and makes the stateless handshake cookie, whose size on the wire is eight bytes. */
+/* SipHash-2-4 (Aumasson and Bernstein, 2012): a keyed 64-bit hash. Keys hash tables that an
+ * attacker can write to, and makes the stateless handshake cookie, whose size on the wire is eight
+ * bytes. */
 #pragma once
 
 #include <stddef.h>

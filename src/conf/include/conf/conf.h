@@ -1,5 +1,6 @@
-/* Configuration files: one grammar, one schema table per program. The table gives the parser, `--check-config`,
- * the commented example file and the documentation (doc/configuration.md), so that they cannot drift apart.
+/* Configuration files: one grammar, one schema table per program. The table gives the parser,
+ * `--check-config`, the commented example file and the documentation (doc/configuration.md), so
+ * that they cannot drift apart.
  *
  *   # comment
  *   key = value
@@ -43,10 +44,11 @@ struct amm_conf_key {
 };
 
 struct amm_conf_section {
-    const char *name;   /* "" for the top */
-    bool is_named;      /* "[port 1190]" */
+    const char *name; /* "" for the top */
+    bool is_named;    /* "[port 1190]" */
     const char *doc;
-    /* The structure that this section's keys are written to; NULL with a reason (too many, duplicate, bad name). */
+    /* The structure that this section's keys are written to; NULL with a reason (too many,
+     * duplicate, bad name). */
     void *(*begin)(void *config, struct amm_view name, char *error, size_t room);
 };
 
@@ -57,10 +59,10 @@ struct amm_conf_schema {
 };
 
 /* Parses `text`; defaults are set when a section begins. False with one line in `error`. */
-bool amm_conf_parse(const struct amm_conf_schema *schema, void *config, const char *file, struct amm_view text,
-                    char error[AMM_CONF_ERROR]);
+bool amm_conf_parse(const struct amm_conf_schema *schema, void *config, const char *file,
+                    struct amm_view text, char error[AMM_CONF_ERROR]);
 
-/* Writes a commented example file with all defaults, or the table of doc/configuration.md. Returns false if
- * `room` is too small. */
+/* Writes a commented example file with all defaults, or the table of doc/configuration.md. Returns
+ * false if `room` is too small. */
 bool amm_conf_example(const struct amm_conf_schema *schema, char *out, size_t room);
 bool amm_conf_markdown(const struct amm_conf_schema *schema, char *out, size_t room);

@@ -1,5 +1,5 @@
-/* MACs, hashes and key derivation of the control channel. All outputs go to caller's buffers; the functions
- * fail only if OpenSSL has no memory or lacks the algorithm, and then return false. */
+/* MACs, hashes and key derivation of the control channel. All outputs go to caller's buffers; the
+ * functions fail only if OpenSSL has no memory or lacks the algorithm, and then return false. */
 #pragma once
 
 #include "base/bytes.h"
@@ -25,12 +25,14 @@ bool amm_sha256(struct amm_view data, uint8_t out[AMM_SHA256_LEN]);
 bool amm_hmac(enum amm_digest digest, struct amm_view key, const struct amm_view *parts, size_t n,
               uint8_t *out);
 
-/* AES-256 in counter mode from the counter block `iv`, in place; the same call encrypts and decrypts. */
+/* AES-256 in counter mode from the counter block `iv`, in place; the same call encrypts and
+ * decrypts. */
 bool amm_aes256_ctr(const uint8_t key[32], const uint8_t iv[16], uint8_t *data, size_t len);
 
-/* The TLS 1.0 PRF (RFC 2246, 5: P_MD5 xor P_SHA1) that OpenVPN uses where no exporter was negotiated.
- * `seed` is label || seed parts. false where MD5 is forbidden (FIPS). */
+/* The TLS 1.0 PRF (RFC 2246, 5: P_MD5 xor P_SHA1) that OpenVPN uses where no exporter was
+ * negotiated. `seed` is label || seed parts. false where MD5 is forbidden (FIPS). */
 bool amm_tls1_prf(struct amm_view secret, struct amm_view seed, uint8_t *out, size_t len);
 
-/* The kernel's generator, through OpenSSL. Aborts the process if there is no randomness to be had. */
+/* The kernel's generator, through OpenSSL. Aborts the process if there is no randomness to be had.
+ */
 struct amm_random amm_system_random(void);

@@ -1,7 +1,8 @@
 /* Making keys, certificates and revocation lists: for `ammctl pki`, and later for amm-cad.
  *
- * ECDSA P-256 with SHA-256 throughout. All output is PEM text in a buffer of AMM_PEM_MAX bytes, or, for
- * lists, malloc'd. Functions return false and write one sentence to `error[room]` when they fail. */
+ * ECDSA P-256 with SHA-256 throughout. All output is PEM text in a buffer of AMM_PEM_MAX bytes, or,
+ * for lists, malloc'd. Functions return false and write one sentence to `error[room]` when they
+ * fail. */
 #pragma once
 
 #include "crypto/identity.h"
@@ -28,10 +29,11 @@ struct amm_certificate_request {
 
 bool amm_pki_key_new(char key[AMM_PEM_MAX], char *error, size_t room);
 
-/* Signs a certificate for the public half of `subject_key`; `issuer_certificate` NULL makes it self-signed. */
+/* Signs a certificate for the public half of `subject_key`; `issuer_certificate` NULL makes it
+ * self-signed. */
 bool amm_pki_issue(const struct amm_certificate_request *request, const char *subject_key,
-                   const char *issuer_certificate, const char *issuer_key, char certificate[AMM_PEM_MAX],
-                   char *error, size_t room);
+                   const char *issuer_certificate, const char *issuer_key,
+                   char certificate[AMM_PEM_MAX], char *error, size_t room);
 
 /* One revoked certificate. */
 struct amm_revocation {
@@ -40,16 +42,20 @@ struct amm_revocation {
 };
 
 /* Makes a list that replaces the issuer's former one; `*out` is malloc'd, the caller frees it. */
-bool amm_pki_crl(const char *issuer_certificate, const char *issuer_key, const struct amm_revocation *revoked,
-                 size_t n, uint64_t number, int64_t now, int64_t next, char **out, char *error, size_t room);
+bool amm_pki_crl(const char *issuer_certificate, const char *issuer_key,
+                 const struct amm_revocation *revoked, size_t n, uint64_t number, int64_t now,
+                 int64_t next, char **out, char *error, size_t room);
 
-/* Reads the identity fields of a PEM certificate. `issuer` is zero unless the certificate is self-signed. */
+/* Reads the identity fields of a PEM certificate. `issuer` is zero unless the certificate is
+ * self-signed. */
 bool amm_pki_identity(const char *certificate, struct amm_identity *out, char *error, size_t room);
 
 /* First and last second at which a PEM certificate is valid, since 1970. */
-bool amm_pki_validity(const char *certificate, int64_t *not_before, int64_t *not_after, char *error, size_t room);
+bool amm_pki_validity(const char *certificate, int64_t *not_before, int64_t *not_after, char *error,
+                      size_t room);
 
-/* A static key (tls-auth, tls-crypt), 256 bytes, as text (hex lines between "OpenVPN Static key V1" marks), and back. */
+/* A static key (tls-auth, tls-crypt), 256 bytes, as text (hex lines between "OpenVPN Static key V1"
+ * marks), and back. */
 enum { AMM_STATIC_KEY = 256 };
 void amm_static_key_text(const uint8_t key[AMM_STATIC_KEY], char out[AMM_PEM_MAX]);
 bool amm_static_key_parse(const char *text, uint8_t key[AMM_STATIC_KEY]);

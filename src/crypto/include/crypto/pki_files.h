@@ -1,4 +1,5 @@
-/* The files of a PKI folder, as `ammctl pki init` makes it and amm-tunneld reads it (`pki = DIR`). */
+/* The files of a PKI folder, as `ammctl pki init` makes it and amm-tunneld reads it (`pki = DIR`).
+ */
 #pragma once
 
 /* For the tunnel server. */
@@ -14,8 +15,8 @@
 #define AMM_PKI_SERVER_CA "server-ca.crt"
 #define AMM_PKI_SERVER_CRL "server-crl.pem"
 
-/* Three issuing CAs, independent of one another: "server-ca", "gateway-ca" and "profile-ca", each with a
- * certificate (.crt) and a key (.key); the certificates of our own gateways in the folder "gateways"; and the
- * index of everything that was issued. */
+/* Three issuing CAs, independent of one another: "server-ca", "gateway-ca" and "profile-ca", each
+ * with a certificate (.crt) and a key (.key); the certificates of our own gateways in the folder
+ * "gateways"; and the index of everything that was issued. */
 #define AMM_PKI_GATEWAYS_FOLDER "gateways"
 #define AMM_PKI_INDEX "index.txt"

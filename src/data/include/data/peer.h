@@ -43,8 +43,7 @@ struct amm_key_slot {
     uint32_t tx_next; /* next packet id to send; stored before the packet leaves */
     uint32_t
         tx_reserved; /* ids below this may have been used; a process that takes over starts here */
-    uint64_t
-        tx_blocks; /* packets + 16-byte blocks sealed: bounded for AES-GCM, DATA-4 */
+    uint64_t tx_blocks; /* packets + 16-byte blocks sealed: bounded for AES-GCM, DATA-4 */
     uint64_t rx_blocks;
     uint64_t rx_failed; /* packets that failed authentication */
     amm_time dies;      /* end of a replaced key (lame duck), or AMM_NEVER */

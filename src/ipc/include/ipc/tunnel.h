@@ -1,9 +1,11 @@
-/* Messages of amm-tunneld's control socket (SOCK_SEQPACKET, one message a packet, at most AMM_IPC_MAX bytes).
+/* Messages of amm-tunneld's control socket (SOCK_SEQPACKET, one message a packet, at most
+ * AMM_IPC_MAX bytes).
  *
- * Each message: version(1) type(1) length(2) body. Integers big-endian, strings with a 16-bit length. One
- * request a time; answers come in order and end with DONE or FAILED. After EVENTS the socket carries events until
- * it is closed. Decoders are exact: a byte too few or too many is an error. The socket is for root, the server's
- * own user and its group (mode 0660); the peer is still not trusted to be well-formed. */
+ * Each message: version(1) type(1) length(2) body. Integers big-endian, strings with a 16-bit
+ * length. One request a time; answers come in order and end with DONE or FAILED. After EVENTS the
+ * socket carries events until it is closed. Decoders are exact: a byte too few or too many is an
+ * error. The socket is for root, the server's own user and its group (mode 0660); the peer is still
+ * not trusted to be well-formed. */
 #pragma once
 
 #include "base/address.h"
@@ -18,13 +20,13 @@ enum { AMM_IPC_VERSION = 1, AMM_IPC_MAX = 4096, AMM_IPC_TEXT = 192 };
 
 enum amm_ipc_type {
     /* requests */
-    AMM_IPC_STATUS = 1,    /* -> SERVER, PORT*, PEER*, DONE */
-    AMM_IPC_COUNTERS = 2,  /* -> COUNTER*, DONE */
-    AMM_IPC_KICK = 3,      /* ask -> DONE or FAILED */
-    AMM_IPC_DRAIN = 4,     /* ask -> DONE or FAILED */
-    AMM_IPC_EVENTS = 5,    /* -> EVENT* */
-    AMM_IPC_RELOAD = 6,    /* roster and revocation lists, as SIGHUP does -> DONE or FAILED */
-    AMM_IPC_REFUSALS = 7,  /* the last refused joins, newest first -> EVENT*, DONE */
+    AMM_IPC_STATUS = 1,   /* -> SERVER, PORT*, PEER*, DONE */
+    AMM_IPC_COUNTERS = 2, /* -> COUNTER*, DONE */
+    AMM_IPC_KICK = 3,     /* ask -> DONE or FAILED */
+    AMM_IPC_DRAIN = 4,    /* ask -> DONE or FAILED */
+    AMM_IPC_EVENTS = 5,   /* -> EVENT* */
+    AMM_IPC_RELOAD = 6,   /* roster and revocation lists, as SIGHUP does -> DONE or FAILED */
+    AMM_IPC_REFUSALS = 7, /* the last refused joins, newest first -> EVENT*, DONE */
     /* answers */
     AMM_IPC_SERVER = 32,
     AMM_IPC_PORT = 33,
@@ -32,21 +34,21 @@ enum amm_ipc_type {
     AMM_IPC_COUNTER = 35,
     AMM_IPC_EVENT = 36,
     AMM_IPC_DONE = 37,
-    AMM_IPC_FAILED = 38,   /* text says what to do */
+    AMM_IPC_FAILED = 38, /* text says what to do */
 };
 
 struct amm_ipc_ask {
-    uint16_t port;      /* DRAIN: port number, 0 all; KICK: 0 any */
-    uint32_t hold;      /* KICK, DRAIN: seconds during which the gateway (port) is refused; 0 none */
+    uint16_t port; /* DRAIN: port number, 0 all; KICK: 0 any */
+    uint32_t hold; /* KICK, DRAIN: seconds during which the gateway (port) is refused; 0 none */
     char name[AMM_NAME_MAX + 1]; /* KICK: gateway */
 };
 
 struct amm_ipc_server {
     char version[32];
-    char aead[48];      /* amm_aead_name */
+    char aead[48]; /* amm_aead_name */
     uint16_t workers, handshake_threads;
-    int64_t started;    /* wall seconds */
-    uint32_t alarms;    /* bits: enum amm_ipc_alarm */
+    int64_t started;          /* wall seconds */
+    uint32_t alarms;          /* bits: enum amm_ipc_alarm */
     uint32_t engine_restarts; /* since the holder started */
     char namespace_name[64];
 };
@@ -69,11 +71,11 @@ struct amm_ipc_peer {
     uint8_t cipher, key_id;
     uint32_t inner_ip, peer_id;
     struct amm_path path;
-    int64_t since;            /* wall seconds */
-    uint32_t idle_ms;         /* since the last authenticated packet */
+    int64_t since;    /* wall seconds */
+    uint32_t idle_ms; /* since the last authenticated packet */
     uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes, dropped;
     char last_error[AMM_IPC_TEXT]; /* "" or a drop reason in words */
-    char client[48];          /* version and platform it announced */
+    char client[48];               /* version and platform it announced */
 };
 
 struct amm_ipc_counter {
@@ -82,18 +84,24 @@ struct amm_ipc_counter {
     uint64_t value;
 };
 
-enum amm_ipc_event_kind { AMM_IPC_JOINED = 1, AMM_IPC_LEFT = 2, AMM_IPC_MOVED = 3, AMM_IPC_REFUSED = 4, AMM_IPC_ALARM = 5 };
+enum amm_ipc_event_kind {
+    AMM_IPC_JOINED = 1,
+    AMM_IPC_LEFT = 2,
+    AMM_IPC_MOVED = 3,
+    AMM_IPC_REFUSED = 4,
+    AMM_IPC_ALARM = 5
+};
 
 struct amm_ipc_event {
     uint8_t kind; /* enum amm_ipc_event_kind */
     int64_t at;   /* wall seconds */
     uint16_t port;
-    char name[AMM_NAME_MAX + 1];  /* certificate name; "" if none was seen */
+    char name[AMM_NAME_MAX + 1]; /* certificate name; "" if none was seen */
     struct amm_address remote;
     uint32_t inner_ip;
     char client[48];
-    char reason[48];              /* stable name: "expired", "not-on-roster", "port-full", "silent" */
-    char text[AMM_IPC_TEXT];      /* for a person, with the cure */
+    char reason[48];         /* stable name: "expired", "not-on-roster", "port-full", "silent" */
+    char text[AMM_IPC_TEXT]; /* for a person, with the cure */
 };
 
 struct amm_ipc_message {
