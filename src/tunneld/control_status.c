@@ -35,20 +35,29 @@ static const struct amm_peer *record_at(const struct amm_places *places, uint32_
     return amm_peer_table_at(places->peers, places->n_slots, amm_peer_id(row & 1, (row >> 1) + 1));
 }
 
-/* Slots without a session are not looked at: their pages of the table may never have been used. */
-static bool looks_live(const struct amm_places *places, uint32_t row)
+/* A tunnel is up when its gateway has proven a key: before that an older tunnel of the same gateway
+ * still has the say. Slots without a session are not looked at: their pages of the table may never
+ * have been used. */
+static bool looks_up(const struct amm_places *places, uint32_t row)
 {
-    return atomic_load(&places->sessions[(row >> 1) + 1]) != 0 &&
-           __atomic_load_n(&record_at(places, row)->state, __ATOMIC_RELAXED) == AMM_PEER_LIVE;
+    const struct amm_peer *record = record_at(places, row);
+    bool proven = false;
+    if (atomic_load(&places->sessions[(row >> 1) + 1]) == 0) {
+        return false;
+    }
+    for (int i = 0; i < AMM_KEY_SLOTS; i++) {
+        proven |= __atomic_load_n(&record->keys[i].state, __ATOMIC_RELAXED) == AMM_KEY_SEND;
+    }
+    return proven && __atomic_load_n(&record->state, __ATOMIC_RELAXED) == AMM_PEER_LIVE;
 }
 
-static uint32_t count_live(const struct amm_places *places)
+static uint32_t count_up(const struct amm_places *places)
 {
-    uint32_t live = 0;
+    uint32_t up = 0;
     for (uint32_t row = 0; row < 2 * places->n_slots; row += 2) {
-        live += looks_live(places, row) || looks_live(places, row + 1);
+        up += looks_up(places, row) || looks_up(places, row + 1);
     }
-    return live;
+    return up;
 }
 
 static void fill_port(const struct amm_control *control, uint32_t index,
@@ -56,7 +65,7 @@ static void fill_port(const struct amm_control *control, uint32_t index,
 {
     const struct amm_places *places = &control->shared->places[index];
     uint32_t used = atomic_load(&places->used);
-    uint32_t up = count_live(places);
+    uint32_t up = count_up(places);
 
     out->type = AMM_IPC_PORT;
     out->port = (struct amm_ipc_port){
@@ -67,7 +76,7 @@ static void fill_port(const struct amm_control *control, uint32_t index,
         .up = up,
         .limit = places->limit,
         .slots = places->n_slots,
-        .handshakes = used > up ? used - up : 0, /* have a place, and no keys yet */
+        .handshakes = used > up ? used - up : 0, /* have a place, and no proven key yet */
         .draining = amm_now().mono < atomic_load(&places->draining),
     };
 }
@@ -124,7 +133,8 @@ static bool next_peer(struct amm_control *control, struct control_client *client
         for (uint32_t row; (row = client->row) < 2 * places->n_slots;) {
             struct amm_peer peer;
             client->row++;
-            if (looks_live(places, row) && amm_peer_read(record_at(places, row), &peer)) {
+            if (looks_up(places, row) && amm_peer_read(record_at(places, row), &peer) &&
+                key_in_use(&peer)) {
                 fill_peer(control, client->port, &peer, out);
                 return true;
             }
