@@ -14,7 +14,7 @@ void amm_engine_config_defaults(struct amm_engine_config *config)
         .renegotiate_min = 5 * AMM_SECOND,
         .tran_window = 3600 * AMM_SECOND,
         .resets_per_prefix = 100,
-        .resets_total = 4000,
+        .resets_total = 64000,
         .version = "amm-0.1.0",
         .platform = "linux",
         .mtu = 1500,
