@@ -1,7 +1,7 @@
 """Network namespaces, servers and clients for the system tests.
 
-    [srv] 10.99.0.1 ── [net] router: NAT, loss, MTU ── [gw1] 10.98.1.2
-                                                       [gw2] 10.98.2.2 ...
+    [srv] 10.99.0.1 (and .2, fd99::1) ── [net] router: NAT, loss, MTU ── [gw1] 10.98.1.2, fd98:1::2
+                                                                          [gw2] 10.98.2.2 ...
 
 Everything that is made has a name with this process's number in it, lives in namespaces made here, and is taken
 back by Lab.close(). Nothing sleeps for a fixed time: wait() polls a condition with a limit."""
@@ -98,6 +98,7 @@ class Lab:
         self.srv = self.namespace("srv")
         self.join(self.srv, "10.99.0.1/24", "10.99.0.254/24", "srv")
         run("ip", "-n", self.srv, "addr", "add", "10.99.0.2/24", "dev", "wan0")
+        self.join_ipv6(self.srv, "fd99::1", "fd99::fe", "srv")
         self.gateways = {}
 
     def namespace(self, name):
@@ -115,11 +116,18 @@ class Lab:
             run("ip", "-n", where, "link", "set", device, "up")
         run("ip", "-n", namespace, "route", "add", "default", "via", router_address.split("/")[0])
 
+    def join_ipv6(self, namespace, address, router_address, link):
+        """IPv6 beside IPv4 on a link that is there."""
+        for where, device, value in ((namespace, "wan0", address), (self.router, link, router_address)):
+            run("ip", "-n", where, "addr", "add", f"{value}/64", "dev", device, "nodad")
+        run("ip", "-n", namespace, "route", "add", "default", "via", router_address)
+
     def gateway(self, n=1):
         """The namespace of gateway n behind the router; made at first use."""
         if n not in self.gateways:
             namespace = self.namespace(f"gw{n}")
             self.join(namespace, f"10.98.{n}.2/24", f"10.98.{n}.1/24", f"gw{n}")
+            self.join_ipv6(namespace, f"fd98:{n}::2", f"fd98:{n}::1", f"gw{n}")
             self.gateways[n] = namespace
         return self.gateways[n]
 
