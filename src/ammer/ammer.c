@@ -321,10 +321,13 @@ static void on_closed(struct ammer *a, const struct amm_event *event)
                    });
 }
 
-static void take_events(struct ammer *a)
+/* True if there were any. */
+static bool take_events(struct ammer *a)
 {
     struct amm_event event;
+    bool any = false;
     while (!a->is_over && amm_client_next_event(a->client, &event)) {
+        any = true;
         switch (event.kind) {
         case AMM_EVENT_PUSHED:
             on_pushed(a, &event.push);
@@ -346,6 +349,7 @@ static void take_events(struct ammer *a)
             break;
         }
     }
+    return any;
 }
 
 /* ---- loop ---- */
@@ -421,8 +425,12 @@ static void run_loop(struct ammer *a)
 {
     struct amm_ready ready[AMM_LOOP_READY];
     while (!a->is_over) {
-        run_schedule(a);
-        send_output(a);
+        /* A session that was refused ends when its last acknowledgement has left: sending, too,
+         * makes events, and what they start has something to send. */
+        do {
+            run_schedule(a);
+            send_output(a);
+        } while (take_events(a));
         unsigned n = amm_loop_wait(a->loop, next_deadline(a), ready);
         a->now = amm_now();
         for (unsigned i = 0; i < n && !a->is_over; i++) {

@@ -204,15 +204,20 @@ static void on_closed(struct gateway *g, const struct amm_event *event)
     }
 }
 
-/* Sends what the client has to say and takes its events, until it is quiet. */
-static void drive(struct gateway *g)
+static void send_all(struct gateway *g)
 {
     struct amm_control_out out;
-    struct amm_event event;
-    while (amm_client_output(g->client, g->fleet->now, &out)) {
+    while (g->fd >= 0 && amm_client_output(g->client, g->fleet->now, &out)) {
         send_datagram(g, amm_view(out.data, out.len));
     }
     flush_stream(g);
+}
+
+/* Sends what the client has to say and takes its events, until it is quiet. */
+static void drive(struct gateway *g)
+{
+    struct amm_event event;
+    send_all(g);
     while (amm_client_next_event(g->client, &event)) {
         if (event.kind == AMM_EVENT_PUSHED) {
             on_pushed(g, &event.push);
@@ -223,11 +228,8 @@ static void drive(struct gateway *g)
         } else if (event.kind == AMM_EVENT_CLOSED && g->state != GATEWAY_RESTING) {
             on_closed(g, &event);
         }
+        send_all(g); /* which can make events again */
     }
-    while (g->fd >= 0 && amm_client_output(g->client, g->fleet->now, &out)) {
-        send_datagram(g, amm_view(out.data, out.len));
-    }
-    flush_stream(g);
 }
 
 static void fail_attempt(struct gateway *g, const char *why)

@@ -269,12 +269,12 @@ void amm_handshake_settle(struct amm_handshake *h, struct amm_now now)
             h->congested = true;
             return;
         }
-        if (!amm_engine_next_event(h->engine, &h->event)) {
-            break;
+        if (amm_engine_next_event(h->engine, &h->event)) {
+            handle(h, now, &h->event);
+        } else if (amm_engine_output(h->engine, now, &h->out)) {
+            send_out(h, now, &h->out); /* the last packet of a session makes an event again */
+        } else {
+            return;
         }
-        handle(h, now, &h->event);
-    }
-    while (amm_engine_output(h->engine, now, &h->out)) {
-        send_out(h, now, &h->out);
     }
 }

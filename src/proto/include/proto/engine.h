@@ -4,11 +4,12 @@
  *   expire   a deadline has passed              next_event what the outside must know or do
  *   command  what the outside decided
  *
- * Call any of them, then drain output() and next_event(), then sleep until deadline(). Nothing
- * calls back; no event needs its answer before the next call. Time, randomness and TLS are given;
- * there are no threads, sockets or clocks here, and bad input is a counted drop, never an error.
- * One engine, one thread at a time. A server runs one engine per handshake thread; each owns the
- * sessions whose client session id falls to it.
+ * Call any of them, then drain output() and next_event() until both are empty (the last packet of a
+ * session makes an event while it is sent), then sleep until deadline(). Nothing calls back; no
+ * event needs its answer before the next call. Time, randomness and TLS are given; there are no
+ * threads, sockets or clocks here, and bad input is a counted drop, never an error. One engine, one
+ * thread at a time. A server runs one engine per handshake thread; each owns the sessions whose
+ * client session id falls to it.
  *
  * Two kinds of memory: a *session* is flat, small and lives in state memory as long as its tunnel;
  * a *negotiation* (TLS, reliability, buffers) lives on the heap, only while a key is being made,
@@ -179,8 +180,8 @@ enum amm_command_kind {
     AMM_COMMAND_NOTE,    /* from the data plane */
     AMM_COMMAND_RENEGOTIATE,
     AMM_COMMAND_CLOSE,     /* end the session: an established peer is told through the data plane
-                              (EXIT), with     `refusal` set a server first says it in words through a soft
-                              reset where it can */
+                              (EXIT), with     `refusal` set a server first says it in words through a
+                              soft     reset where it can */
     AMM_COMMAND_LINK_LOST, /* the TCP connection path.link is gone */
 };
 
