@@ -14,10 +14,10 @@ static const struct {
     [SIM_BREAK_REPLAY] = {"replay", "once"},   [SIM_BREAK_CORRUPT] = {"corrupt", "inner"},
     [SIM_BREAK_SPOOF] = {"spoof", "spoofed"},  [SIM_BREAK_STREAM] = {"stream", "stream"},
     [SIM_BREAK_WRAP] = {"wrap", "wrap-id"},    [SIM_BREAK_LEAK] = {"leak", "freed"},
-    [SIM_BREAK_CUT] = {"cut", "progress"},     [SIM_BREAK_LAZY] = {"lazy", "quick"},
-    [SIM_BREAK_DEAF] = {"deaf", "renewed"},    [SIM_BREAK_STUCK] = {"stuck", "deadline"},
-    [SIM_BREAK_FORGET] = {"forget", "kept"},   [SIM_BREAK_SOURCE] = {"source", "source"},
-    [SIM_BREAK_CHANCE] = {"chance", "repeat"},
+    [SIM_BREAK_CUT] = {"cut", "progress"},     [SIM_BREAK_LET_IN] = {"let-in", "intruder"},
+    [SIM_BREAK_LAZY] = {"lazy", "quick"},      [SIM_BREAK_DEAF] = {"deaf", "renewed"},
+    [SIM_BREAK_STUCK] = {"stuck", "deadline"}, [SIM_BREAK_FORGET] = {"forget", "kept"},
+    [SIM_BREAK_SOURCE] = {"source", "source"}, [SIM_BREAK_CHANCE] = {"chance", "repeat"},
 };
 
 const char *sim_break_name(enum sim_break planted)
@@ -285,7 +285,7 @@ static void check_quickness(struct sim *sim)
     if (!sim_network_is_clean(sim) || sim->leaving) {
         return;
     }
-    for (unsigned i = 0; i < sim->is.n_clients; i++) {
+    for (unsigned i = 0; i < sim_honest(sim); i++) {
         const struct sim_client *client = &sim->clients[i];
         if (!client->joined && !client->connecting && client->client &&
             client->attempt_at >= client->disturbed &&
@@ -300,7 +300,7 @@ static void check_quickness(struct sim *sim)
 static void check_progress(struct sim *sim)
 {
     bool unprotected = sim->is.corrupt > 0 || sim->is.attack;
-    for (unsigned i = 0; i < sim->is.n_clients; i++) {
+    for (unsigned i = 0; i < sim_honest(sim); i++) {
         const struct sim_client *client = &sim->clients[i];
         bool hopeless = !sim->calm && unprotected && client->wrap.mode == AMM_WRAP_NONE;
         if (!client->joined && !sim->leaving && !hopeless &&
@@ -321,7 +321,7 @@ void sim_check_step(struct sim *sim)
 
 bool sim_check_all_up(const struct sim *sim)
 {
-    for (unsigned i = 0; i < sim->is.n_clients; i++) {
+    for (unsigned i = 0; i < sim_honest(sim); i++) {
         if (!sim->clients[i].joined) {
             return false;
         }

@@ -51,6 +51,11 @@ static struct amm_tls_context *new_tls(struct sim *sim, unsigned number)
         .seed = sim_below(sim, UINT64_MAX),
         .two_round_trips = sim->is.two_round_trips,
     };
+    /* Intruders: one whose name is not on the roster, or one whose certificate has expired. */
+    if (number >= sim_honest(sim) && sim->planted != SIM_BREAK_LET_IN) {
+        settings.name = number % 2 ? "mallory" : settings.name;
+        settings.not_after = number % 2 ? 0 : sim->wall_start - 100000;
+    }
     return amm_fake_tls_context_new(&settings);
 }
 
@@ -155,6 +160,9 @@ static void take_event(struct sim *sim, unsigned number, const struct amm_event 
         break;
     case AMM_EVENT_JOINED:
         client->joined = true;
+        if (number >= sim_honest(sim)) {
+            sim_fail(sim, "intruder", "gw-%u has joined without a good certificate", number);
+        }
         sim->joins++;
         sim_say(sim, "client has joined", (int)number, 0);
         break;
@@ -166,7 +174,7 @@ static void take_event(struct sim *sim, unsigned number, const struct amm_event 
     case AMM_EVENT_CLOSED:
         client->joined = false;
         sim_say(sim, amm_close_reason_name(event->reason), (int)number, event->failure);
-        if (event->is_final) {
+        if (event->is_final && number < sim_honest(sim)) {
             sim_fail(sim, "final", "gw-%u was refused for good: %s", number, event->text);
         }
         if (!client->resting) {

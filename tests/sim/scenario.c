@@ -84,6 +84,7 @@ void sim_draw_parameters(struct sim *sim)
 {
     struct sim_parameters *is = &sim->is;
     is->n_clients = (unsigned)between(sim, 1, SIM_CLIENTS);
+    is->n_intruders = sim_chance(sim, 3000) ? (unsigned)sim_below(sim, is->n_clients) : 0;
     is->n_ports = (unsigned)between(sim, 1, SIM_PORTS);
     is->n_engines = (unsigned)between(sim, 1, SIM_ENGINES);
     is->n_workers = (unsigned)between(sim, 1, SIM_WORKERS);
@@ -103,8 +104,10 @@ void sim_draw_parameters(struct sim *sim)
 void sim_print_parameters(const struct sim *sim, FILE *out)
 {
     const struct sim_parameters *is = &sim->is;
-    fprintf(out, "  clients %u (tcp %x, v2 %x), ports %u, engines %u, workers %u\n", is->n_clients,
-            is->tcp, is->v2, is->n_ports, is->n_engines, is->n_workers);
+    fprintf(
+        out,
+        "  clients %u, of them intruders %u (tcp %x, v2 %x), ports %u, engines %u, workers %u\n",
+        is->n_clients, is->n_intruders, is->tcp, is->v2, is->n_ports, is->n_engines, is->n_workers);
     for (unsigned p = 0; p < is->n_ports; p++) {
         fprintf(out, "  port %u: %s%s\n", 1190 + p, amm_wrap_mode_name(is->mode[p]),
                 is->has_v2[p] ? " and tls-crypt-v2" : "");
@@ -132,6 +135,11 @@ amm_duration sim_patience(const struct sim *sim)
 {
     return 6 * sim->is.hand_window + 4 * (amm_duration)sim->is.ping_restart * AMM_SECOND +
            60 * AMM_SECOND;
+}
+
+unsigned sim_honest(const struct sim *sim)
+{
+    return sim->is.n_clients - sim->is.n_intruders;
 }
 
 bool sim_network_is_clean(const struct sim *sim)

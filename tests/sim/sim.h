@@ -32,6 +32,7 @@ enum sim_break {
     SIM_BREAK_WRAP,   /* a control packet goes out a second time under the same replay id */
     SIM_BREAK_LEAK,   /* nothing expires at the end, so that sessions stay */
     SIM_BREAK_CUT,    /* a client hears nothing any more */
+    SIM_BREAK_LET_IN, /* an intruder has a good certificate */
     SIM_BREAK_LAZY,   /* the first packets of each attempt are lost on a clean network */
     SIM_BREAK_DEAF,   /* soft resets are lost on a clean network */
     SIM_BREAK_STUCK,  /* deadlines are ignored */
@@ -43,6 +44,7 @@ enum sim_break {
 
 /* Drawn from the seed by scenario.c. Probabilities are in 1/10000. */
 struct sim_parameters {
+    unsigned n_intruders; /* the last of the clients */
     unsigned n_clients, n_ports, n_engines, n_workers;
     enum amm_wrap_mode mode[SIM_PORTS];
     bool has_v2[SIM_PORTS];
@@ -200,6 +202,8 @@ void sim_tun_of_client(struct sim *sim, unsigned number, struct amm_view packet)
 void sim_draw_parameters(struct sim *sim);
 amm_duration
 sim_patience(const struct sim *sim); /* within this a client is back after the last fault */
+/* Clients 0 .. n-1 may join; those behind them have no right to. */
+unsigned sim_honest(const struct sim *sim);
 bool sim_network_is_clean(const struct sim *sim);       /* nothing is lost, late or foreign */
 amm_duration sim_handshake_time(const struct sim *sim); /* on such a network */
 void sim_print_parameters(const struct sim *sim, FILE *out);

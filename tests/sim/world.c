@@ -21,6 +21,9 @@ static void server_event(void *owner, const struct amm_event *event)
     struct sim *sim = owner;
     if (event->kind == AMM_EVENT_JOINED) {
         sim_say(sim, "server: joined", -1, event->plane.peer_id);
+        if (strncmp(event->identity.name, "gw-", 3) != 0) {
+            sim_fail(sim, "intruder", "%s has joined", event->identity.name);
+        }
     } else if (event->kind == AMM_EVENT_RENEWED) {
         sim_say(sim, "server: renewed", -1, 0);
     } else if (event->kind == AMM_EVENT_CLOSED) {
@@ -312,7 +315,7 @@ static bool traffic_flows(struct sim *sim)
     if (!sim_check_all_up(sim)) {
         return false;
     }
-    for (unsigned i = 0; i < sim->is.n_clients; i++) {
+    for (unsigned i = 0; i < sim_honest(sim); i++) {
         if (sim->clients[i].up.delivered < 3 || sim->clients[i].down.delivered < 3) {
             return false;
         }
@@ -340,14 +343,14 @@ static bool nothing_is_negotiated(struct sim *sim)
     }
     /* With renegotiations every few seconds there is always one under way, but never two of one
      * client. */
-    uint32_t allowed = sim->is.renegotiate > 0 ? sim->is.n_clients : 0;
+    uint32_t allowed = sim->is.renegotiate > 0 ? sim->is.n_clients : sim->is.n_intruders;
     uint32_t negotiating = sim_server_negotiating(sim->server);
     return negotiating <= allowed && amm_fake_tls_stats(sim->server_tls).live <= negotiating;
 }
 
 static bool all_renewed(struct sim *sim)
 {
-    for (unsigned i = 0; i < sim->is.n_clients; i++) {
+    for (unsigned i = 0; i < sim_honest(sim); i++) {
         if (sim->clients[i].renewals == 0) {
             return false;
         }
@@ -360,15 +363,18 @@ static bool all_renewed(struct sim *sim)
 static void renew(struct sim *sim)
 {
     uint64_t joins = sim->joins;
-    if (!sim_network_is_clean(sim)) {
+    if (!sim_network_is_clean(sim) || sim->is.n_intruders > 0) {
         return;
     }
     for (unsigned i = 0; i < sim->is.n_clients; i++) {
         sim->clients[i].renewals = 0;
     }
-    sim_say(sim, "server renegotiates", -1, 0);
-    sim_server_renegotiate(sim->server, sim_server_now(sim));
-    advance(sim, sim->now.mono + sim->is.hand_window + sim_handshake_time(sim), all_renewed);
+    if (sim->is.renegotiate == 0) {
+        sim_say(sim, "server renegotiates", -1, 0);
+        sim_server_renegotiate(sim->server, sim_server_now(sim));
+    }
+    amm_duration patience = sim->is.renegotiate + sim->is.hand_window + sim_handshake_time(sim);
+    advance(sim, sim->now.mono + patience, all_renewed);
     if (!sim->failed && (!all_renewed(sim) || sim->joins != joins)) {
         sim_fail(sim, "renewed", "not all tunnels were renewed in time, or some had to join again");
     }
