@@ -15,110 +15,70 @@ enum { EXIT_CONFIG = 2 };
 struct options {
     const char *config, *ovpn;
     const char *tun, *state, *user, *clock_floor;
-    bool check, status, json, print, verbose;
+    bool json;
+    int check, status, print, print_doc, verbose;
 };
 
 static const char usage[] =
     "usage: ammer --config FILE | --ovpn FILE [OPTION]...\n"
     "       ammer --status [--state SOCKET] [-o json]\n"
     "\n"
-    "  --config FILE       run with ammer's own configuration file (ammer --print-config shows "
-    "one)\n"
+    "The tunnel client of a gateway: joins amm-tunneld or an OpenVPN server (tested: 2.6).\n"
+    "\n"
+    "  --config FILE       run with ammer's own configuration file\n"
     "  --ovpn FILE         run with a plain .ovpn file\n"
-    "  --check-config      only read the file and what it names; exit code 2 if something is "
-    "wrong\n"
     "  --tun NAME          name of the tun device\n"
     "  --state SOCKET      local socket that tells the state\n"
     "  --user USER         become this user once the device is open\n"
     "  --clock-floor FILE  remembers the latest time that a server proved\n"
     "  --verbose           log more\n"
+    "  --check-config      say whether the file and what it names are good, and stop\n"
+    "  --print-config      write a commented configuration with all defaults\n"
+    "  --print-doc         write the same as a table (doc/configuration.md)\n"
     "  --status            print the state of the ammer that serves --state (default "
     "/run/ammer.sock)\n"
     "  -o json             print it as JSON\n"
-    "  --print-config      print a commented configuration file with all defaults\n"
-    "  --version, --help\n";
+    "  --version, --help\n"
+    "\n"
+    "signals: TERM and INT take the tunnel down\n"
+    "exit codes: 0 stopped, 1 failed, 2 wrong configuration or usage\n";
 
 static bool parse_options(struct options *o, int argc, char **argv)
 {
-    enum {
-        CONFIG = 256,
-        OVPN,
-        CHECK,
-        STATUS,
-        TUN,
-        STATE,
-        USER,
-        CLOCK,
-        PRINT,
-        VERBOSE,
-        VERSION,
-        HELP
+    enum { CONFIG, OVPN, TUN, STATE, USER, CLOCK, N_TEXTS, VERSION = 256, HELP };
+    const char **texts[N_TEXTS] = {
+        [CONFIG] = &o->config, [OVPN] = &o->ovpn, [TUN] = &o->tun,
+        [STATE] = &o->state,   [USER] = &o->user, [CLOCK] = &o->clock_floor,
     };
-    static const struct option longs[] = {
+    const struct option longs[] = {
         {"config", required_argument, NULL, CONFIG},
         {"ovpn", required_argument, NULL, OVPN},
-        {"check-config", no_argument, NULL, CHECK},
-        {"status", no_argument, NULL, STATUS},
         {"tun", required_argument, NULL, TUN},
         {"state", required_argument, NULL, STATE},
         {"user", required_argument, NULL, USER},
         {"clock-floor", required_argument, NULL, CLOCK},
-        {"print-config", no_argument, NULL, PRINT},
-        {"verbose", no_argument, NULL, VERBOSE},
+        {"check-config", no_argument, &o->check, 1},
+        {"status", no_argument, &o->status, 1},
+        {"print-config", no_argument, &o->print, 1},
+        {"print-doc", no_argument, &o->print_doc, 1},
+        {"verbose", no_argument, &o->verbose, 1},
         {"version", no_argument, NULL, VERSION},
         {"help", no_argument, NULL, HELP},
         {NULL, 0, NULL, 0},
     };
-    for (int c; (c = getopt_long(argc, argv, "o:h", longs, NULL)) != -1;) {
-        switch (c) {
-        case CONFIG:
-            o->config = optarg;
-            break;
-        case OVPN:
-            o->ovpn = optarg;
-            break;
-        case CHECK:
-            o->check = true;
-            break;
-        case STATUS:
-            o->status = true;
-            break;
-        case TUN:
-            o->tun = optarg;
-            break;
-        case STATE:
-            o->state = optarg;
-            break;
-        case USER:
-            o->user = optarg;
-            break;
-        case CLOCK:
-            o->clock_floor = optarg;
-            break;
-        case PRINT:
-            o->print = true;
-            break;
-        case VERBOSE:
-            o->verbose = true;
-            break;
-        case 'o':
-            o->json = strcmp(optarg, "json") == 0;
-            if (!o->json) {
-                return false;
-            }
-            break;
-        case VERSION:
-            puts("ammer " AMM_VERSION);
+    for (int c, at; at = -1, (c = getopt_long(argc, argv, "o:h", longs, &at)) != -1;) {
+        if (at >= 0 && longs[at].flag == NULL && c < N_TEXTS) {
+            *texts[c] = optarg;
+        } else if (c == 'o' && strcmp(optarg, "json") == 0) {
+            o->json = true;
+        } else if (c == VERSION || c == HELP || c == 'h') {
+            fputs(c == VERSION ? "ammer " AMM_VERSION "\n" : usage, stdout);
             exit(EXIT_SUCCESS);
-        case 'h':
-        case HELP:
-            fputs(usage, stdout);
-            exit(EXIT_SUCCESS);
-        default:
+        } else if (at < 0 || longs[at].flag == NULL) {
             return false;
         }
     }
-    return optind == argc && (o->status || o->print || !o->config != !o->ovpn);
+    return optind == argc && (o->status || o->print || o->print_doc || !o->config != !o->ovpn);
 }
 
 static bool take_over(const char *option, const char *name, char *out, size_t room, char *error,
@@ -178,11 +138,12 @@ static int print_status(const struct options *o)
     return EXIT_SUCCESS;
 }
 
-static int print_config(void)
+static int print_config(bool is_table)
 {
     enum { ROOM = 32768 };
     char *text = malloc(ROOM);
-    bool ok = text && amm_conf_example(&amm_ammer_schema, text, ROOM);
+    bool ok = text && (is_table ? amm_conf_markdown(&amm_ammer_schema, text, ROOM)
+                                : amm_conf_example(&amm_ammer_schema, text, ROOM));
     if (ok) {
         fputs(text, stdout);
     }
@@ -226,8 +187,8 @@ int main(int argc, char **argv)
     if (options.status) {
         return print_status(&options);
     }
-    if (options.print) {
-        return print_config();
+    if (options.print || options.print_doc) {
+        return print_config(options.print_doc);
     }
     amm_log_set_level(options.verbose ? AMM_LOG_DEBUG : AMM_LOG_INFO);
     struct amm_settings *settings = malloc(sizeof *settings);
