@@ -42,6 +42,7 @@ struct amm_control *amm_control_new(struct amm_shared *shared,
     } else {
         control->shared = shared;
         control->tls = settings->tls;
+        control->certificate_ends = settings->certificate_ends;
         control->roster = amm_roster_ref(settings->roster);
         for (unsigned i = 0; i < CONTROL_CLIENTS; i++) {
             control->clients[i].fd = -1;
@@ -229,12 +230,14 @@ void amm_control_run(struct amm_control *control)
     struct amm_ready ready[AMM_LOOP_READY];
 
     for (;;) {
-        amm_time now = amm_now().mono;
+        struct amm_now now = amm_now();
         take_reports(control);
-        if (control->stopping && (!control->goodbye_missing || now >= control->goodbye_ends)) {
+        if (control->stopping && (!control->goodbye_missing || now.mono >= control->goodbye_ends)) {
             return;
         }
-        amm_time deadline = control->stopping ? control->goodbye_ends : AMM_NEVER;
+        amm_control_watch_certificate(control, now);
+        amm_time deadline = control->stopping ? control->goodbye_ends
+                                              : control->certificate_looked + AMM_CONTROL_LOOK;
 
         amm_bell_doze(&control->shared->control_bell);
         unsigned n = amm_loop_wait(control->loop, reports_wait(control) ? 0 : deadline, ready);

@@ -11,6 +11,7 @@ struct amm_control;
 struct amm_control_settings {
     struct amm_roster *roster;   /* in use; a reference is taken */
     struct amm_tls_context *tls; /* to try revocation lists with; taken over */
+    int64_t certificate_ends;    /* wall seconds */
     enum amm_ipc_alarm alarm;    /* raised at start; 0 none */
     const char *alarm_text;
 };

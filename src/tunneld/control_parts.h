@@ -6,6 +6,9 @@
 
 enum { CONTROL_CLIENTS = 32, CONTROL_PENDING = CONTROL_CLIENTS };
 
+/* How often the server's own certificate is looked at. */
+#define AMM_CONTROL_LOOK (3600 * AMM_SECOND)
+
 /* What a client waits for: its answers are made one by one as its socket takes them. */
 enum control_job {
     JOB_NONE,
@@ -42,6 +45,8 @@ struct amm_control {
     struct amm_roster *roster;
     struct amm_tls_context *tls;
     uint32_t alarms;
+    int64_t certificate_ends;
+    amm_time certificate_looked; /* when its end was looked at; 0 never */
     uint32_t next_token;
     char (*announced[AMM_PORTS_MAX])[48]; /* by slot: what the client said of itself */
     struct control_client clients[CONTROL_CLIENTS];
@@ -92,5 +97,8 @@ bool amm_control_next_counter(struct amm_control *control, struct control_client
 
 /* Takes over files that the holder has read again, and says which of them are in use. */
 void amm_control_take_material(struct amm_control *control, struct amm_material *material);
+
+/* Raises the alarm once when the server's own certificate is about to end. */
+void amm_control_watch_certificate(struct amm_control *control, struct amm_now now);
 
 void amm_control_alarm(struct amm_control *control, enum amm_ipc_alarm alarm, const char *text);

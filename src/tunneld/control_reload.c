@@ -6,6 +6,9 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
+
+enum { CERTIFICATE_NOTICE = 21 * 86400 }; /* seconds */
 
 /* ---- revocation lists shared with the threads ---- */
 
@@ -52,6 +55,29 @@ void amm_control_alarm(struct amm_control *control, enum amm_ipc_alarm alarm, co
     amm_text_clean(event.text, sizeof event.text, amm_view_str(text));
     amm_journal_add(control->journal, &event);
     amm_control_push_events(control);
+}
+
+void amm_control_watch_certificate(struct amm_control *control, struct amm_now now)
+{
+    char text[AMM_IPC_TEXT];
+    char day[16];
+    time_t end = (time_t)control->certificate_ends;
+    struct tm date;
+
+    if (control->certificate_looked && now.mono - control->certificate_looked < AMM_CONTROL_LOOK) {
+        return;
+    }
+    control->certificate_looked = now.mono;
+    if (control->alarms & AMM_ALARM_CERTIFICATE ||
+        control->certificate_ends - now.wall > CERTIFICATE_NOTICE) {
+        return;
+    }
+    strftime(day, sizeof day, "%Y-%m-%d", gmtime_r(&end, &date));
+    snprintf(
+        text, sizeof text,
+        "the server's certificate ends on %s; make a new one with: ammctl pki server, then restart",
+        day);
+    amm_control_alarm(control, AMM_ALARM_CERTIFICATE, text);
 }
 
 /* ---- files ---- */

@@ -3,6 +3,7 @@
 #include "handshake.h"
 #include "worker.h"
 
+#include "crypto/pki.h"
 #include "io/clock.h"
 #include "io/log.h"
 
@@ -22,6 +23,8 @@ struct engine {
     struct amm_wrap_config wraps[AMM_PORTS_MAX];
     struct amm_engine_config config;
     struct amm_roster *roster;
+    struct amm_tls_context
+        *tls[AMM_THREADS_MAX + 1]; /* of each handshake thread, then of control */
     enum amm_ipc_alarm alarm;
     char alarm_text[AMM_IPC_TEXT];
     struct amm_worker *workers[AMM_THREADS_MAX];
@@ -125,6 +128,12 @@ static bool load_files(struct engine *engine)
             return false;
         }
     }
+    for (uint16_t i = 0; i <= engine->handoff->n_handshake; i++) {
+        engine->tls[i] = new_tls_context(engine);
+        if (!engine->tls[i]) {
+            return false;
+        }
+    }
     return load_roster(engine);
 }
 
@@ -203,6 +212,8 @@ static bool make_shared(struct engine *engine)
     shared->n_workers = handoff->n_workers;
     shared->n_handshake = handoff->n_handshake;
     shared->n_ports = handoff->n_ports;
+    /* Sessions of a former process may still name its connections for a moment. */
+    atomic_store(&shared->connections, handoff->state->engine_starts << 24);
     shared->workers = calloc(shared->n_workers, sizeof *shared->workers);
     shared->handshakes = calloc(shared->n_handshake, sizeof *shared->handshakes);
     good = shared->workers && shared->handshakes && amm_bell_init(&shared->control_bell);
@@ -265,6 +276,23 @@ static void fill_engine_config(struct engine *engine)
     out->renegotiate_min = config->soft_reset_interval * AMM_SECOND;
 }
 
+/* The caller frees what it takes. */
+static struct amm_tls_context *take_tls(struct engine *engine, uint16_t i)
+{
+    struct amm_tls_context *tls = engine->tls[i];
+    engine->tls[i] = NULL;
+    return tls;
+}
+
+static int64_t end_of_certificate(const struct engine *engine)
+{
+    struct amm_identity own;
+    char error[128];
+    bool good =
+        amm_pki_identity(blob_of(engine, AMM_BLOB_CERTIFICATE)->text, &own, error, sizeof error);
+    return good ? own.not_after : INT64_MAX; /* TLS has taken it; the alarm is all that is lost */
+}
+
 /* Workers first: sessions of a former process are compared with the peers that live on. */
 static bool make_threads(struct engine *engine)
 {
@@ -278,22 +306,21 @@ static bool make_threads(struct engine *engine)
         }
     }
     for (uint16_t i = 0; i < shared->n_handshake; i++) {
-        struct amm_handshake_settings settings = {&engine->config, new_tls_context(engine),
+        struct amm_handshake_settings settings = {&engine->config, take_tls(engine, i),
                                                   engine->roster};
-        if (!settings.tls) {
-            return false;
-        }
         engine->handshakes[i] =
             amm_handshake_new(shared, i, &settings, now, engine->error, sizeof engine->error);
         if (!engine->handshakes[i]) {
             return false;
         }
     }
-    struct amm_control_settings settings = {engine->roster, new_tls_context(engine), engine->alarm,
-                                            engine->alarm_text};
-    if (!settings.tls) {
-        return false;
-    }
+    struct amm_control_settings settings = {
+        .roster = engine->roster,
+        .tls = take_tls(engine, shared->n_handshake),
+        .certificate_ends = end_of_certificate(engine),
+        .alarm = engine->alarm,
+        .alarm_text = engine->alarm_text,
+    };
     engine->control = amm_control_new(shared, &settings, engine->error, sizeof engine->error);
     return engine->control != NULL;
 }
@@ -335,6 +362,9 @@ static void stop_threads(struct engine *engine)
 
 static void free_threads(struct engine *engine)
 {
+    for (uint16_t i = 0; i <= engine->handoff->n_handshake; i++) {
+        amm_tls_context_free(engine->tls[i]);
+    }
     for (uint16_t i = 0; i < engine->shared.n_handshake; i++) {
         amm_handshake_free(engine->handshakes[i]);
     }
@@ -367,10 +397,10 @@ static int serve(struct engine *engine)
     }
     fill_engine_config(engine);
     if (!make_threads(engine)) {
-        return EXIT_BAD_FILES;
+        return EXIT_FAILURE;
     }
-    amm_material_free(
-        &engine->handoff->material); /* threads have what they need; no second copy of the keys */
+    /* The threads have what they need: no second copy of the keys. */
+    amm_material_free(&engine->handoff->material);
     log_start(engine);
     bool started = start_threads(engine);
     if (started && amm_channel_send(engine->handoff->channel, AMM_CHANNEL_READY, 0)) {
