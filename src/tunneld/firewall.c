@@ -7,16 +7,20 @@ static void write_device_list(struct amm_writer *w, const struct amm_tunneld_con
     }
 }
 
-/* What gateways may send to the server. `ip daddr !=` does not match IPv6, hence the first line. */
+/* What gateways may send to the server. `ip daddr !=` does not match IPv6, hence the first line.
+ * Which gateway of the port sent a packet is known to the engine only; the network of all is known
+ * here. */
 static void write_from_gateways(struct amm_writer *w, const struct amm_tunneld_config *config,
                                 const struct amm_port_config *port)
 {
-    char ip[AMM_IPV4_TEXT];
+    char ip[AMM_IPV4_TEXT], network[AMM_IPV4_TEXT];
     amm_write_text(w,
                    "  chain gw%u {\n"
                    "    meta nfproto ipv6 drop\n"
-                   "    ip daddr != %s drop\n",
-                   port->port, amm_ipv4_text(amm_pool_server(&port->pool), ip));
+                   "    ip daddr != %s drop\n"
+                   "    ip saddr != %s/%u drop\n",
+                   port->port, amm_ipv4_text(amm_pool_server(&port->pool), ip),
+                   amm_ipv4_text(port->pool.network, network), port->pool.prefix);
     for (size_t i = 0; i < config->n_published; i++) {
         amm_write_text(w, "    tcp dport %u accept\n", config->published[i]);
     }

@@ -58,6 +58,7 @@ class Process:
     def __init__(self, lab, namespace, argv, name, **more):
         self.log_path = lab.folder / f"{name}-{next(numbers)}.log"
         self.log_file = open(self.log_path, "wb")
+        self.disposable = OPENVPN in argv  # nobody asks how it ends
         prefix = ["ip", "netns", "exec", namespace] if namespace else []
         self.popen = subprocess.Popen([str(a) for a in prefix + list(argv)], stdout=self.log_file,
                                       stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, **more)
@@ -163,9 +164,10 @@ class Lab:
         return (int(found[1]), int(found[2])) if found else (0, 0)
 
     def close(self):
+        for process in self.processes:  # all at once: one that says goodbye takes seconds
+            process.kill(signal.SIGKILL if process.disposable else signal.SIGTERM)
         for process in reversed(self.processes):
-            if process.running:
-                process.stop()
+            process.stop()
         for namespace in reversed(self.namespaces):
             for pid in run("ip", "netns", "pids", namespace, check=False).stdout.split():
                 os.kill(int(pid), signal.SIGKILL)

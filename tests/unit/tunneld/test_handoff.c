@@ -316,6 +316,7 @@ static void the_rules_name_each_port_and_the_proxy(void **state)
     rules[len] = '\0';
     assert_non_null(strstr(rules, "ip daddr != 10.4.32.1 drop"));
     assert_non_null(strstr(rules, "ip daddr != 10.4.96.1 drop"));
+    assert_non_null(strstr(rules, "ip saddr != 10.4.96.0/19 drop"));
     assert_non_null(strstr(rules, "tcp dport 80 accept"));
     assert_null(strstr(rules, "8443"));
     assert_non_null(
