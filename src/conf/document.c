@@ -61,7 +61,7 @@ static void write_key_example(struct amm_writer *w, const struct amm_conf_key *k
     write_comment(w, key->doc);
     amm_write_str(w, "# (");
     write_allowed(w, key, ", ");
-    amm_write_text(w, "%s)\n", key->reloadable ? "; SIGHUP takes it over" : "");
+    amm_write_text(w, "%s)\n", key->reloadable ? "; changes of the file are taken over" : "");
     amm_write_text(w, "%s%s = %s\n", key->initial ? "" : "#", key->name,
                    key->initial ? key->initial : "");
 }
@@ -113,9 +113,8 @@ bool amm_conf_markdown(const struct amm_conf_schema *schema, char *out, size_t r
         if (*s->name != '\0') {
             amm_write_text(&w, "\n### `[%s%s]`\n", s->name, s->is_named ? " NAME" : "");
         }
-        amm_write_text(
-            &w, "\n%s\n\n| key | allowed | default | reload | meaning |\n|---|---|---|---|---|\n",
-            s->doc);
+        amm_write_text(&w, "\n%s\n\n| key | allowed | default | meaning |\n|---|---|---|---|\n",
+                       s->doc);
         for (const struct amm_conf_key *key = schema->keys; key->name != NULL; key++) {
             if (strcmp(key->section, s->name) != 0) {
                 continue;
@@ -128,9 +127,10 @@ bool amm_conf_markdown(const struct amm_conf_schema *schema, char *out, size_t r
             } else if (*key->initial != '\0') {
                 amm_write_text(&w, "`%s`", key->initial);
             }
-            amm_write_text(&w, " | %s | ", key->reloadable ? "yes" : "");
+            amm_write_str(&w, " | ");
             write_cell(&w, key->doc);
-            amm_write_str(&w, " |\n");
+            amm_write_str(&w,
+                          key->reloadable ? " Changes of the file are taken over. |\n" : " |\n");
         }
     }
     amm_write_u8(&w, 0);

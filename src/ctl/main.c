@@ -19,7 +19,7 @@ static const struct {
 
 #define CTL_CONFIG "/etc/amm/amm.conf"
 
-enum { N_GROUPS = sizeof groups / sizeof groups[0] };
+enum { N_GROUPS = sizeof groups / sizeof groups[0], HELP_AT = 38 };
 
 int ctl_fail(enum ctl_exit status, const char *format, ...)
 {
@@ -32,22 +32,55 @@ int ctl_fail(enum ctl_exit status, const char *format, ...)
     return status;
 }
 
+/* The command with its arguments on the left, what it does on the right, or below if there is no
+ * room. */
+static void print_command(FILE *out, const char *group, const struct ctl_command *command)
+{
+    const char *help = strstr(command->usage, "  ");
+    int arguments = help ? (int)(help - command->usage) : (int)strlen(command->usage);
+    int width = fprintf(out, "  %s %s %.*s", group, command->name, arguments, command->usage);
+    if (width >= HELP_AT) {
+        fputc('\n', out);
+        width = 0;
+    }
+    fprintf(out, "%*s%s\n", HELP_AT - width, "", help ? help + 2 : "");
+}
+
 static void print_usage(FILE *out, const char *only)
 {
-    fputs("usage: ammctl [--config FILE] [-o json] GROUP COMMAND ...\n", out);
+    fputs(
+        "usage: ammctl [--config FILE] [-o json] GROUP COMMAND ...\n"
+        "\n"
+        "The command line of the tunnel server: asks it, and keeps the gateways file and the PKI.\n"
+        "\n"
+        "  --config FILE     the server's configuration (default " CTL_CONFIG ")\n"
+        "  -o json           print JSON\n"
+        "  --version, --help\n",
+        out);
     for (size_t g = 0; g < N_GROUPS; g++) {
         if (only != NULL && strcmp(only, groups[g].name) != 0) {
             continue;
         }
         fputc('\n', out);
         for (const struct ctl_command *c = groups[g].commands; c->name != NULL; c++) {
-            fprintf(out, "  %s %s %s\n", groups[g].name, c->name, c->usage);
+            print_command(out, groups[g].name, c);
         }
     }
-    fputs("\nexit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 not found or down, 4 "
-          "server does "
-          "not answer\n",
+    fputs("\n"
+          "exit codes: 0 done, 1 failed, 2 wrong configuration or usage, 3 not found or down,\n"
+          "            4 the server does not answer\n",
           out);
+}
+
+/* `name` if it is a group: then only its commands are shown. */
+static const char *group_or_all(const char *name)
+{
+    for (size_t g = 0; name != NULL && g < N_GROUPS; g++) {
+        if (strcmp(name, groups[g].name) == 0) {
+            return name;
+        }
+    }
+    return NULL;
 }
 
 /* Reads the server's configuration. Without it only the commands that need none work, so a file
@@ -117,13 +150,19 @@ int main(int argc, char **argv)
     if (!take_global_options(&ctl, &config_file, &argc, argv)) {
         return CTL_USAGE;
     }
-    if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0)) {
-        print_usage(stdout, argc >= 3 ? argv[2] : NULL);
+    if (argc == 2 && strcmp(argv[1], "--version") == 0) {
+        puts("ammctl " AMM_VERSION);
         return CTL_OK;
+    }
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--help") == 0 || (i == 1 && strcmp(argv[i], "help") == 0)) {
+            print_usage(stdout, group_or_all(argc > 2 ? argv[i == 1 ? 2 : 1] : NULL));
+            return CTL_OK;
+        }
     }
     const struct ctl_command *command = find_command(argc, argv);
     if (command == NULL) {
-        print_usage(stderr, argc >= 2 ? argv[1] : NULL);
+        print_usage(stderr, group_or_all(argc >= 2 ? argv[1] : NULL));
         return CTL_USAGE;
     }
     enum ctl_exit status = load_config(&ctl, &config, config_file);

@@ -22,14 +22,11 @@ static void print_json(json_t *value)
 static json_t *server_json(const struct amm_ipc_server *s)
 {
     json_t *alarms = json_array();
-    if (s->alarms & AMM_ALARM_CRL) {
-        json_array_append_new(alarms, json_string("revocation-list"));
-    }
-    if (s->alarms & AMM_ALARM_ROSTER) {
-        json_array_append_new(alarms, json_string("gateways-file"));
-    }
-    if (s->alarms & AMM_ALARM_CERTIFICATE) {
-        json_array_append_new(alarms, json_string("certificate"));
+    for (uint32_t bit = AMM_ALARM_CRL; bit <= AMM_ALARM_ROSTER; bit <<= 1) {
+        if (s->alarms & bit) {
+            const char *name = amm_ipc_alarm_name((enum amm_ipc_alarm)bit);
+            json_array_append_new(alarms, json_string(name));
+        }
     }
     return json_pack("{s:s, s:s, s:i, s:i, s:I, s:i, s:s, s:o}", "version", s->version, "aead",
                      s->aead, "workers", (int)s->workers, "handshake_threads",

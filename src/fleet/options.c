@@ -38,8 +38,9 @@ static const char usage[] =
     "  --vanish              end without goodbye\n"
     "  --keep-tls            keep TLS sessions after joining\n"
     "  --report FILE         result as JSON\n"
+    "  --help\n"
     "\n"
-    "Exit code 0: all joined and none was lost; 1: not; 2: wrong use.\n";
+    "exit codes: 0 all joined and none was lost, 1 not, 2 wrong usage\n";
 
 static bool fail(const char *option, const char *why)
 {

@@ -319,3 +319,14 @@ const char *amm_ipc_event_name(enum amm_ipc_event_kind kind)
     }
     return "unknown";
 }
+
+const char *amm_ipc_alarm_name(enum amm_ipc_alarm alarm)
+{
+    switch (alarm) {
+    case AMM_ALARM_CRL:
+        return "revocation-list";
+    case AMM_ALARM_ROSTER:
+        return "gateways-file";
+    }
+    return "unknown";
+}

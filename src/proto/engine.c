@@ -86,8 +86,7 @@ static void adopt(struct amm_engine *engine, struct amm_now now, struct amm_sess
         amm_wrap_resume(&session->wrap, time);
         amm_wrap_resume(&session->dynamic, time);
         know_names(engine, session);
-        bool was_renewing =
-            session->renegotiate_at == AMM_NEVER && engine->config.renegotiate != 0;
+        bool was_renewing = session->renegotiate_at == AMM_NEVER && engine->config.renegotiate != 0;
         if (session->renegotiate_at <= now.mono || was_renewing) {
             amm_duration spread = (amm_duration)amm_random_below(&engine->env.random, ADOPT_SPREAD);
             session->renegotiate_at = amm_time_after(now.mono, 1 + spread);

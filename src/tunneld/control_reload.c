@@ -33,25 +33,12 @@ struct amm_crl_text *amm_crl_text_unref(struct amm_crl_text *crl)
 
 /* ---- alarms ---- */
 
-static const char *alarm_name(enum amm_ipc_alarm alarm)
-{
-    switch (alarm) {
-    case AMM_ALARM_CRL:
-        return "revocation-list";
-    case AMM_ALARM_ROSTER:
-        return "roster";
-    case AMM_ALARM_CERTIFICATE:
-        return "certificate";
-    }
-    return "unknown";
-}
-
 void amm_control_alarm(struct amm_control *control, enum amm_ipc_alarm alarm, const char *text)
 {
     struct amm_ipc_event event = {.kind = AMM_IPC_ALARM, .at = amm_now().wall};
 
     control->alarms |= alarm;
-    snprintf(event.reason, sizeof event.reason, "%s", alarm_name(alarm));
+    snprintf(event.reason, sizeof event.reason, "%s", amm_ipc_alarm_name(alarm));
     amm_text_clean(event.text, sizeof event.text, amm_view_str(text));
     amm_journal_add(control->journal, &event);
     amm_control_push_events(control);

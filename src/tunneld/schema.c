@@ -214,9 +214,8 @@ static const struct amm_conf_key keys[] = {
          "The only user (name or number) that may open connections to gateways."),
     TEXT("control-socket", control_socket, "/run/amm/tunneld.sock", 1,
          "Where ammctl asks; for root and the group of `user`."),
-    TEXT("gateways", roster, "/etc/amm/gateways.conf", 1,
-         "Which gateways may join: lines of name, port and slot. Read again at SIGHUP and by "
-         "ammctl."),
+    {"", "gateways", AMM_CONF_STRING, TOP(roster), 1, 0, NULL, "/etc/amm/gateways.conf", true,
+     "Which gateways may join: lines of name, port and slot.", NULL},
     TEXT("pki", pki, "/etc/amm/pki", 1,
          "Folder made by `ammctl pki init`; holds the files that are not named below."),
     TEXT("ca", ca, "", 0,
@@ -226,10 +225,8 @@ static const struct amm_conf_key keys[] = {
     TEXT("key", key, "", 0,
          "The server's private key; only root needs to be able to read it. Empty: server.key in "
          "the pki folder."),
-    TEXT("crl", crl, "", 0,
-         "Revocation lists, read again at SIGHUP and by ammctl. Empty: crl.pem in the pki folder. "
-         "\"none\": no "
-         "revocation."),
+    {"", "crl", AMM_CONF_STRING, TOP(crl), 0, 0, NULL, "", true,
+     "Revocation lists. Empty: crl.pem in the pki folder. \"none\": no revocation.", NULL},
     NUMBER("workers", workers, "0", 0, AMM_THREADS_MAX, false,
            "Threads that move data. 0: by the number of CPUs."),
     NUMBER("handshake-threads", handshake_threads, "0", 0, AMM_THREADS_MAX, false,

@@ -37,7 +37,7 @@ struct amm_conf_key {
     uint32_t min, max;   /* NUMBER, DURATION; STRING: max length */
     const char *choices; /* CHOICE */
     const char *initial; /* default as written in a file; NULL: must be given */
-    bool reloadable;     /* SIGHUP takes it over */
+    bool reloadable;     /* names a file whose changes are taken over while the program runs */
     const char *doc;     /* one or more sentences */
     /* LIST, or a further check of a parsed value: false with a reason in `error`. */
     bool (*parse)(void *into, struct amm_view value, char *error, size_t room);

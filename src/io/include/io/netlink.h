@@ -23,7 +23,8 @@ bool amm_link_disable_ipv6(const char *name, char *error, size_t room);
  * the peer. */
 bool amm_link_add_address(const char *name, uint32_t ip, uint8_t prefix, uint32_t peer, char *error,
                           size_t room);
-bool amm_link_delete_address(const char *name, uint32_t ip, uint8_t prefix, uint32_t peer, char *error, size_t room);
+bool amm_link_delete_address(const char *name, uint32_t ip, uint8_t prefix, uint32_t peer,
+                             char *error, size_t room);
 
 /* Adds or replaces / deletes a route to network/prefix, through `gateway` (0: on link). */
 bool amm_route_add(const char *link, uint32_t network, uint8_t prefix, uint32_t gateway,

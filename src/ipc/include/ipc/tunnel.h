@@ -53,7 +53,8 @@ struct amm_ipc_server {
     char namespace_name[64];
 };
 
-enum amm_ipc_alarm { AMM_ALARM_CRL = 1, AMM_ALARM_ROSTER = 2, AMM_ALARM_CERTIFICATE = 4 };
+/* A file is broken, and the last good one stays in use. Bits. */
+enum amm_ipc_alarm { AMM_ALARM_CRL = 1, AMM_ALARM_ROSTER = 2 };
 
 struct amm_ipc_port {
     uint16_t port;
@@ -124,3 +125,4 @@ size_t amm_ipc_encode(const struct amm_ipc_message *message, uint8_t *out, size_
 bool amm_ipc_decode(struct amm_ipc_message *out, struct amm_view packet);
 
 const char *amm_ipc_event_name(enum amm_ipc_event_kind kind); /* "joined" */
+const char *amm_ipc_alarm_name(enum amm_ipc_alarm alarm);     /* "gateways-file" */
