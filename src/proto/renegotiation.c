@@ -61,8 +61,12 @@ static bool may_start(struct amm_engine *engine, struct amm_now now,
     if (session->state != SESSION_ESTABLISHED) {
         return false;
     }
-    if (is_busy(n) && n->step != STEP_RESET) {
-        return false; /* one at a time; while our own reset is unanswered, theirs wins */
+    if (is_busy(n) && (n->step != STEP_RESET || n->say)) {
+        return false; /* one at a time; and nobody puts off what ends his session */
+    }
+    if (is_busy(n) && n->own_start && !is_server(engine)) {
+        return false; /* both began, under different key ids: the server gives way, or neither would
+                         end */
     }
     return !is_server(engine) || session->last_soft_reset == 0 ||
            now.mono - session->last_soft_reset >= engine->config.renegotiate_min;
