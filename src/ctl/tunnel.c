@@ -22,7 +22,7 @@ static void print_json(json_t *value)
 static json_t *server_json(const struct amm_ipc_server *s)
 {
     json_t *alarms = json_array();
-    for (uint32_t bit = AMM_ALARM_CRL; bit <= AMM_ALARM_ROSTER; bit <<= 1) {
+    for (uint32_t bit = AMM_ALARM_CRL; bit <= AMM_ALARM_CERTIFICATE; bit <<= 1) {
         if (s->alarms & bit) {
             const char *name = amm_ipc_alarm_name((enum amm_ipc_alarm)bit);
             json_array_append_new(alarms, json_string(name));

@@ -327,6 +327,8 @@ const char *amm_ipc_alarm_name(enum amm_ipc_alarm alarm)
         return "revocation-list";
     case AMM_ALARM_ROSTER:
         return "gateways-file";
+    case AMM_ALARM_CERTIFICATE:
+        return "certificate";
     }
     return "unknown";
 }

@@ -53,8 +53,9 @@ struct amm_ipc_server {
     char namespace_name[64];
 };
 
-/* A file is broken, and the last good one stays in use. Bits. */
-enum amm_ipc_alarm { AMM_ALARM_CRL = 1, AMM_ALARM_ROSTER = 2 };
+/* What an operator must mend: a broken file, of which the last good version stays in use, or the
+ * server's own certificate. Bits. */
+enum amm_ipc_alarm { AMM_ALARM_CRL = 1, AMM_ALARM_ROSTER = 2, AMM_ALARM_CERTIFICATE = 4 };
 
 struct amm_ipc_port {
     uint16_t port;
