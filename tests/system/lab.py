@@ -205,8 +205,8 @@ class Pki:
 class Server:
     """amm-tunneld in the namespace `srv`, its tuns in a namespace of their own."""
 
-    def __init__(self, lab, pki, settings="", ports=None, roster=None):
-        self.lab, self.pki = lab, pki
+    def __init__(self, lab, pki, settings="", ports=None, roster=None, program=BIN / "amm-tunneld"):
+        self.lab, self.pki, self.program = lab, pki, program
         self.tunnels = f"{lab.id}-amm"
         lab.namespaces.append(self.tunnels)  # deleted by close() even if the server was killed
         self.folder = lab.folder
@@ -230,7 +230,7 @@ class Server:
         self.process = None
 
     def start(self, check=True):
-        self.process = self.lab.start(self.lab.srv, BIN / "amm-tunneld", "--config", self.config, name="tunneld")
+        self.process = self.lab.start(self.lab.srv, self.program, "--config", self.config, name="tunneld")
         if check:
             wait(lambda: f"server answers\n{self.process.log}",
                  lambda: not self.process.running or self.ctl("tunnel", "status", check=False).returncode == 0)
