@@ -5,12 +5,14 @@ from lab import TOP, Pki, Server, our_client, stock_client, wait
 PROGRAM = TOP / "build-tsan" / "src" / "tunneld" / "amm-tunneld"
 
 
-def test_no_data_race(lab):
+def test_no_data_race(lab, monkeypatch):
     if not PROGRAM.exists():
         pytest.skip("build-tsan is not built (./amm test builds it)")
     pki = Pki(lab.folder / "pki")
     server = Server(lab, pki, ports={1190: "wrap = none", 1191: "wrap = tls-crypt"}, settings="renegotiate-min = 1",
-                    program=PROGRAM).start()
+                    program=PROGRAM)
+    monkeypatch.setenv("TSAN_OPTIONS", f"suppressions={TOP}/tests/tsan.supp history_size=4")
+    server.start()
     starts = {1: (stock_client, "udp"), 2: (our_client, "udp"), 3: (stock_client, "tcp"), 4: (our_client, "tcp")}
     clients = {}
     for n, (start, transport) in starts.items():
