@@ -19,13 +19,27 @@ static void print_json(json_t *value)
 
 /* ---- status ---- */
 
+static const enum amm_ipc_alarm all_alarms[] = {AMM_ALARM_CRL, AMM_ALARM_ROSTER,
+                                                AMM_ALARM_CERTIFICATE};
+
+enum { N_ALARMS = sizeof all_alarms / sizeof all_alarms[0] };
+
+static void print_alarms(uint32_t alarms)
+{
+    for (size_t i = 0; i < N_ALARMS; i++) {
+        if (alarms & all_alarms[i]) {
+            fprintf(stderr, "\nALARM: %s (the server's log says more)\n",
+                    amm_ipc_alarm_name(all_alarms[i]));
+        }
+    }
+}
+
 static json_t *server_json(const struct amm_ipc_server *s)
 {
     json_t *alarms = json_array();
-    for (uint32_t bit = AMM_ALARM_CRL; bit <= AMM_ALARM_CERTIFICATE; bit <<= 1) {
-        if (s->alarms & bit) {
-            const char *name = amm_ipc_alarm_name((enum amm_ipc_alarm)bit);
-            json_array_append_new(alarms, json_string(name));
+    for (size_t i = 0; i < N_ALARMS; i++) {
+        if (s->alarms & all_alarms[i]) {
+            json_array_append_new(alarms, json_string(amm_ipc_alarm_name(all_alarms[i])));
         }
     }
     return json_pack("{s:s, s:s, s:i, s:i, s:I, s:i, s:s, s:o}", "version", s->version, "aead",
@@ -155,11 +169,7 @@ static int tunnel_status(const struct ctl *ctl, int argc, char **argv)
         ctl_table_print(&view.ports, stdout);
         putchar('\n');
         ctl_table_print(&view.peers, stdout);
-        if (view.alarms != 0) {
-            fputs("\nALARM: the server goes on with the last good version of a file it cannot read "
-                  "(see its log)\n",
-                  stderr);
-        }
+        print_alarms(view.alarms);
     } else {
         free(view.ports.cells);
         free(view.peers.cells);

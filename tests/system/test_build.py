@@ -54,3 +54,10 @@ def test_files_and_functions_stay_small():
 def test_program_says_what_it_is_and_how_to_use_it(program):
     done = run(BIN / program, "--help", check=False)
     assert done.returncode == 0 and "usage" in (done.stdout + done.stderr).lower()
+
+
+def test_the_page_of_settings_is_what_the_programs_print():
+    """Cure: the command that the page names."""
+    printed = [run(BIN / program, "--print-doc").stdout for program in ("amm-tunneld", "ammer")]
+    page = (TOP / "doc" / "configuration.md").read_text()
+    assert page[page.index("\n## amm-tunneld\n") + 1 :] == "\n".join(printed)
