@@ -468,6 +468,36 @@ static void a_renewal_after_a_failed_one_saves_the_session(void **state)
     assert_int_equal(lab_count(lab, AMM_EVENT_CLOSED), 0);
 }
 
+/* The server has used up a key id in vain, so that the two sides count differently. */
+static void resets_that_cross_under_different_key_ids_do_not_wait_for_each_other(void **state)
+{
+    (void)state;
+    struct amm_session_ref session = join(0);
+    lab->filter = lose_all;
+    lab_command(lab, &session, (struct amm_command){.kind = AMM_COMMAND_RENEGOTIATE});
+    lab_run(lab, 90 * AMM_SECOND);
+    lab->filter = NULL;
+    lab_command(lab, &session, (struct amm_command){.kind = AMM_COMMAND_RENEGOTIATE});
+    amm_client_renegotiate(lab->clients[0].client, lab->now);
+    lab_run(lab, 4 * AMM_SECOND);
+    expect_renewed(1);
+}
+
+static void a_renewal_that_a_restart_cut_off_is_planned_again(void **state)
+{
+    (void)state;
+    lab_stop(lab);
+    lab_start(lab, &(struct lab_settings){.wrap = LAB_CRYPT, .change_server = every_ten_seconds});
+    join(0);
+    lab->filter = lose_all;
+    lab_run(lab, 11 * AMM_SECOND);
+    assert_int_equal(amm_engine_negotiating(lab->engine), 1);
+    lab_restart_server(lab);
+    lab->filter = NULL;
+    lab_run(lab, 90 * AMM_SECOND);
+    assert_true(lab_count(lab, AMM_EVENT_RENEWED) >= 1);
+}
+
 /* ---- endings ---- */
 
 static void a_kick_is_immediate(void **state)
@@ -707,6 +737,8 @@ int main(void)
         WITH_LAB(a_changed_user_name_ends_the_session),
         WITH_LAB(a_failed_renewal_leaves_the_old_keys_until_their_time_is_over),
         WITH_LAB(a_renewal_after_a_failed_one_saves_the_session),
+        WITH_LAB(resets_that_cross_under_different_key_ids_do_not_wait_for_each_other),
+        WITH_LAB(a_renewal_that_a_restart_cut_off_is_planned_again),
         WITH_LAB(a_kick_is_immediate),
         WITH_LAB(commands_to_a_former_session_do_not_reach_the_next),
         WITH_LAB(an_established_client_is_told_in_words),
