@@ -3,19 +3,49 @@
 #include <errno.h>
 #include <unistd.h>
 
-/* A connection whose peer has not joined by then is closed; longer than a handshake may take. */
+/* A connection that says nothing sensible is closed soon, one whose peer has not joined later:
+ * after more than a handshake may take. */
+#define SILENCE_WINDOW (10 * AMM_SECOND)
 #define JOIN_WINDOW (70 * AMM_SECOND)
+
+static void close_here(struct amm_handshake *h, struct amm_now now, struct amm_stream *stream)
+{
+    struct amm_command lost = {.kind = AMM_COMMAND_LINK_LOST, .path = stream->path};
+
+    amm_loop_remove(h->loop, stream->fd);
+    amm_stream_remove(&h->streams, stream);
+    h->n_unjoined--;
+    amm_engine_command(h->engine, now, &lost);
+}
 
 /* ---- accept ---- */
 
-static bool prefix_has_room(const struct amm_handshake *h, const struct amm_address *remote)
+/* Whoever says nothing makes room for whoever comes: silent connections cannot lock anybody out. */
+static bool make_room(struct amm_handshake *h, struct amm_now now, const struct amm_address *remote)
 {
     uint64_t prefix = amm_address_prefix(remote);
-    unsigned n = 0;
-    for (const struct amm_stream *stream = h->streams.first; stream; stream = stream->next) {
-        n += stream->owner == AMM_STREAM_HERE && amm_address_prefix(&stream->path.remote) == prefix;
+    struct amm_stream *silent = NULL;
+    struct amm_stream *silent_neighbour = NULL;
+    unsigned neighbours = 0;
+
+    for (struct amm_stream *stream = h->streams.first; stream; stream = stream->next) {
+        if (stream->owner != AMM_STREAM_HERE) {
+            continue;
+        }
+        bool same = amm_address_prefix(&stream->path.remote) == prefix;
+        neighbours += same;
+        silent = stream->spoke ? silent : stream; /* the last in the list is the oldest */
+        silent_neighbour = stream->spoke || !same ? silent_neighbour : stream;
     }
-    return n < HANDSHAKE_PER_PREFIX;
+    bool crowded = neighbours >= HANDSHAKE_PER_PREFIX;
+    struct amm_stream *victim = crowded ? silent_neighbour : silent;
+    if (!crowded && h->n_unjoined < HANDSHAKE_STREAMS) {
+        return true;
+    }
+    if (victim) {
+        close_here(h, now, victim);
+    }
+    return victim != NULL;
 }
 
 static void accept_one(struct amm_handshake *h, struct amm_now now, uint32_t listener, int fd,
@@ -28,7 +58,7 @@ static void accept_one(struct amm_handshake *h, struct amm_now now, uint32_t lis
                             .port_index = h->shared->handoff->listener_port[listener]};
     struct amm_stream *stream = NULL;
 
-    if (!h->leaving && h->n_unjoined < HANDSHAKE_STREAMS && prefix_has_room(h, remote)) {
+    if (!h->leaving && make_room(h, now, remote)) {
         stream = amm_stream_add(&h->streams, fd, &path);
     }
     if (!stream) {
@@ -37,7 +67,7 @@ static void accept_one(struct amm_handshake *h, struct amm_now now, uint32_t lis
         return;
     }
     h->n_unjoined++;
-    stream->deadline = now.mono + JOIN_WINDOW;
+    stream->deadline = now.mono + SILENCE_WINDOW;
     if (!amm_loop_add(h->loop, fd, AMM_READ, handshake_tag(HANDSHAKE_TAG_TCP, path.link))) {
         stream->broken = h->streams_changed = true;
     }
@@ -90,6 +120,9 @@ static void take_frame(struct amm_handshake *h, struct amm_now now, struct amm_s
     }
     if (!amm_engine_input(h->engine, now, &path, frame)) {
         stream->broken = h->streams_changed = true;
+    } else if (!stream->spoke) {
+        stream->spoke = true;
+        stream->deadline = now.mono + JOIN_WINDOW;
     }
     amm_handshake_settle(h, now);
 }
@@ -185,16 +218,6 @@ static void ask_to_close(struct amm_handshake *h, struct amm_stream *stream)
     stream->closing = stream->broken = false;
     amm_ring_commit(ring);
     amm_bell_ring(&h->shared->workers[stream->owner].bell);
-}
-
-static void close_here(struct amm_handshake *h, struct amm_now now, struct amm_stream *stream)
-{
-    struct amm_command lost = {.kind = AMM_COMMAND_LINK_LOST, .path = stream->path};
-
-    amm_loop_remove(h->loop, stream->fd);
-    amm_stream_remove(&h->streams, stream);
-    h->n_unjoined--;
-    amm_engine_command(h->engine, now, &lost);
 }
 
 void amm_handshake_tend_streams(struct amm_handshake *h, struct amm_now now)

@@ -26,6 +26,7 @@ struct amm_stream {
     uint16_t owner; /* a worker's number, or AMM_STREAM_HERE; on a worker: the handshake thread */
     bool closing;   /* close once the queue is empty */
     bool broken;    /* close now */
+    bool spoke;     /* handshake thread: sent something that the engine took */
     bool dirty;     /* frames were queued in this burst */
     bool waits;     /* asked the loop to tell when it is writable */
     amm_time deadline; /* handshake thread: the peer has joined by then */
