@@ -270,7 +270,7 @@ static bool on_dev(struct ovpn_parser *p, char **arg, unsigned n)
 
 static bool on_tun_mtu(struct ovpn_parser *p, char **arg, unsigned n)
 {
-    uint32_t mtu;
+    uint32_t mtu = 0;
     (void)n;
     if (!take_number(p, arg[0], arg[1], 576, 1500, &mtu)) {
         return false;
@@ -281,7 +281,7 @@ static bool on_tun_mtu(struct ovpn_parser *p, char **arg, unsigned n)
 
 static bool take_seconds(struct ovpn_parser *p, char **arg, unsigned at, uint16_t *out)
 {
-    uint32_t seconds;
+    uint32_t seconds = 0;
     if (!take_number(p, arg[0], arg[at], 0, 65535, &seconds)) {
         return false;
     }
