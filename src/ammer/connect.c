@@ -44,11 +44,6 @@ int amm_connect_due(struct amm_connect *c, amm_time now)
     return (int)c->order[c->next];
 }
 
-unsigned amm_connect_remote(const struct amm_connect *c)
-{
-    return c->order[c->next];
-}
-
 void amm_connect_answered(struct amm_connect *c)
 {
     if (c->phase == AMM_CONNECT_TRYING) {

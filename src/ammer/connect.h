@@ -58,9 +58,6 @@ void amm_connect_init(struct amm_connect *connect, const struct amm_settings *se
  * begun then. */
 int amm_connect_due(struct amm_connect *connect, amm_time now);
 
-/* The remote of this attempt, for messages. */
-unsigned amm_connect_remote(const struct amm_connect *connect);
-
 /* The first datagram of the remote has come. */
 void amm_connect_answered(struct amm_connect *connect);
 

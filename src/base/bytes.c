@@ -49,12 +49,6 @@ uint16_t amm_read_u16(struct amm_reader *r)
     return p ? amm_load_u16(p) : 0;
 }
 
-uint32_t amm_read_u24(struct amm_reader *r)
-{
-    const uint8_t *p = take(r, 3);
-    return p ? amm_load_u24(p) : 0;
-}
-
 uint32_t amm_read_u32(struct amm_reader *r)
 {
     const uint8_t *p = take(r, 4);
@@ -112,14 +106,6 @@ void amm_write_u16(struct amm_writer *w, uint16_t value)
     uint8_t *p = amm_write_gap(w, 2);
     if (p) {
         amm_store_u16(p, value);
-    }
-}
-
-void amm_write_u24(struct amm_writer *w, uint32_t value)
-{
-    uint8_t *p = amm_write_gap(w, 3);
-    if (p) {
-        amm_store_u24(p, value);
     }
 }
 

@@ -2,7 +2,8 @@
 
 #include "ip.h"
 
-enum amm_drop amm_inner_sane(struct amm_span *inner, size_t largest)
+/* A sound header? Cuts what stands behind the packet's own length. */
+static enum amm_drop check_header(struct amm_span *inner, size_t largest)
 {
     const uint8_t *p = inner->data;
     if (inner->len == 0) {
@@ -80,7 +81,7 @@ static size_t largest_inner(const struct amm_plane_config *config)
 enum amm_drop amm_inner_from_gateway(const struct amm_plane_config *config, uint32_t server,
                                      uint32_t own, struct amm_span *inner)
 {
-    enum amm_drop reason = amm_inner_sane(inner, largest_inner(config));
+    enum amm_drop reason = check_header(inner, largest_inner(config));
     if (reason != AMM_DROP_COUNT) {
         return reason;
     }
@@ -103,7 +104,7 @@ enum amm_drop amm_inner_from_gateway(const struct amm_plane_config *config, uint
 enum amm_drop amm_inner_from_server(const struct amm_plane_config *config, uint32_t own,
                                     struct amm_span *inner)
 {
-    enum amm_drop reason = amm_inner_sane(inner, largest_inner(config));
+    enum amm_drop reason = check_header(inner, largest_inner(config));
     if (reason != AMM_DROP_COUNT || config->no_inner_check) {
         return reason;
     }

@@ -9,15 +9,12 @@
 /* Largest inner packet taken from a foreign peer whose own MTU is the usual one. */
 enum { AMM_INNER_MAX = 1500 };
 
-/* Is it an IPv4 packet with a sound header? Cuts what stands behind the packet's own length.
- * Returns AMM_DROP_COUNT or the reason against it. */
-enum amm_drop amm_inner_sane(struct amm_span *inner, size_t largest);
-
-/* The same, and may a gateway with address `own` send it to the server's tunnel address `server`?
- */
+/* Is it a sound IPv4 packet that a gateway with address `own` may send to the server's tunnel
+ * address `server`? Cuts what stands behind the packet's own length. AMM_DROP_COUNT, or the reason
+ * against it. */
 enum amm_drop amm_inner_from_gateway(const struct amm_plane_config *config, uint32_t server,
                                      uint32_t own, struct amm_span *inner);
 
-/* The same in a client: is it for us? */
+/* Is it a sound IPv4 packet for `own`, this client? */
 enum amm_drop amm_inner_from_server(const struct amm_plane_config *config, uint32_t own,
                                     struct amm_span *inner);

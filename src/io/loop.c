@@ -4,16 +4,11 @@
 
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 struct amm_loop {
     int epoll;
-    int wake;
 };
-
-/* Marks the eventfd in the set; callers' tags are numbers and pointers, never all ones. */
-static const uint64_t wake_tag = UINT64_MAX;
 
 static uint32_t epoll_events(unsigned interest)
 {
@@ -29,8 +24,7 @@ struct amm_loop *amm_loop_new(void)
         return NULL;
     }
     loop->epoll = epoll_create1(EPOLL_CLOEXEC);
-    loop->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (loop->epoll < 0 || loop->wake < 0 || !amm_loop_add(loop, loop->wake, AMM_READ, wake_tag)) {
+    if (loop->epoll < 0) {
         return amm_loop_free(loop);
     }
     return loop;
@@ -41,9 +35,6 @@ struct amm_loop *amm_loop_free(struct amm_loop *loop)
     if (loop != NULL) {
         if (loop->epoll >= 0) {
             close(loop->epoll);
-        }
-        if (loop->wake >= 0) {
-            close(loop->wake);
         }
         free(loop);
     }
@@ -81,12 +72,6 @@ unsigned amm_loop_wait(struct amm_loop *loop, amm_time deadline,
     int n = epoll_pwait2(loop->epoll, events, AMM_LOOP_READY, limit, NULL);
     unsigned ready = 0;
     for (int i = 0; i < n; i++) {
-        if (events[i].data.u64 == wake_tag) {
-            uint64_t count;
-            ssize_t got = read(loop->wake, &count, sizeof count);
-            (void)got;
-            continue;
-        }
         out[ready++] = (struct amm_ready){
             .tag = events[i].data.u64,
             .readable = (events[i].events & EPOLLIN) != 0,
@@ -95,11 +80,4 @@ unsigned amm_loop_wait(struct amm_loop *loop, amm_time deadline,
         };
     }
     return ready;
-}
-
-void amm_loop_wake(struct amm_loop *loop)
-{
-    uint64_t one = 1;
-    ssize_t written = write(loop->wake, &one, sizeof one);
-    (void)written; /* full means: it is awake already */
 }

@@ -83,15 +83,6 @@ bool amm_link_set(const char *name, const struct amm_link_settings *settings, ch
     return cause == 0 || fail(error, room, "link", name, cause);
 }
 
-bool amm_link_delete(const char *name, char *error, size_t room)
-{
-    char buffer[MESSAGE_BYTES];
-    struct ifinfomsg *info;
-    struct nlmsghdr *request = begin_link(buffer, RTM_DELLINK, name, &info);
-    int cause = ask(request, NULL, NULL);
-    return cause == 0 || cause == ENODEV || fail(error, room, "delete link", name, cause);
-}
-
 bool amm_link_disable_ipv6(const char *name, char *error, size_t room)
 {
     char path[96];

@@ -159,11 +159,6 @@ struct amm_engine *amm_engine_free(struct amm_engine *engine)
     return NULL;
 }
 
-void amm_engine_set_tls_context(struct amm_engine *engine, struct amm_tls_context *context)
-{
-    engine->env.tls_context = context;
-}
-
 /* ---- sessions ---- */
 
 struct amm_session_ref amm_engine_ref(const struct amm_engine *engine,
@@ -239,11 +234,4 @@ bool amm_engine_each(const struct amm_engine *engine, uint32_t *cursor, struct a
         }
     }
     return false;
-}
-
-void amm_engine_know_prefix(struct amm_engine *engine, uint64_t prefix)
-{
-    if (is_server(engine)) {
-        amm_limiter_know(engine->limiter, prefix);
-    }
 }

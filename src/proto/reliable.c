@@ -149,24 +149,6 @@ amm_time amm_reliable_deadline(const struct amm_reliable *r)
     return deadline;
 }
 
-bool amm_reliable_each_unacked(const struct amm_reliable *r, unsigned *cursor,
-                               struct amm_message *out)
-{
-    uint32_t first = lowest_unacked(r);
-    while (first + *cursor != r->numbers.next_tx) {
-        uint32_t id = first + *cursor;
-        ++*cursor;
-        for (unsigned i = 0; i < AMM_SEND_WINDOW; i++) {
-            const struct amm_sent_message *m = &r->out[i];
-            if (m->used && m->id == id) {
-                *out = (struct amm_message){m->id, m->opcode, amm_view(m->data, m->len)};
-                return true;
-            }
-        }
-    }
-    return false;
-}
-
 /* ---- acknowledgements ---- */
 
 /* Puts `id` in front of the recent ones, fresh; drops the oldest if there are eight. */

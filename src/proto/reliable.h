@@ -87,11 +87,6 @@ bool amm_reliable_is_idle(const struct amm_reliable *r);
 /* When amm_reliable_next_to_send has something again; AMM_NEVER if nothing is in flight. */
 amm_time amm_reliable_deadline(const struct amm_reliable *r);
 
-/* Walks the messages not yet acknowledged, in order of id, without sending them: *cursor starts at
- * 0. */
-bool amm_reliable_each_unacked(const struct amm_reliable *r, unsigned *cursor,
-                               struct amm_message *out);
-
 /* ---- receiving ---- */
 
 enum amm_receipt {

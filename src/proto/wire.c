@@ -1,6 +1,7 @@
 #include "wire.h"
 
-bool amm_opcode_is_control(unsigned opcode)
+/* The control channel of today: 3, 4, 5, 7, 8, 10, 11 (WIRE-2). */
+static bool is_control(unsigned opcode)
 {
     return (opcode >= AMM_OP_CONTROL_SOFT_RESET_V1 && opcode <= AMM_OP_ACK_V1) ||
            opcode == AMM_OP_CONTROL_HARD_RESET_CLIENT_V2 ||
@@ -13,7 +14,7 @@ bool amm_control_peek(struct amm_control *out, struct amm_view packet, enum amm_
     uint8_t byte0 = amm_read_u8(&r);
     *out = (struct amm_control){.opcode = (uint8_t)amm_byte0_opcode(byte0),
                                 .key_id = amm_byte0_key_id(byte0)};
-    if (!r.failed && !amm_opcode_is_control(out->opcode)) {
+    if (!r.failed && !is_control(out->opcode)) {
         *why = AMM_DROP_CONTROL_OPCODE;
         return false;
     }

@@ -50,9 +50,6 @@ static inline uint8_t amm_key_id_next(uint8_t key_id)
     return (uint8_t)(key_id == 7 ? 1 : key_id + 1);
 }
 
-/* True for the opcodes that belong to the control channel of today (3, 4, 5, 7, 8, 10, 11). */
-bool amm_opcode_is_control(unsigned opcode);
-
 /* True for the opcodes that carry WKc at their end (10, 11). */
 static inline bool amm_opcode_has_wkc(unsigned opcode)
 {

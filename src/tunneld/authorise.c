@@ -269,25 +269,14 @@ static enum amm_denial check_roster(const struct amm_authority *a, const struct 
 
 static void fill_push(const struct amm_places *places, uint32_t peer_id, struct amm_push *push)
 {
-    uint32_t server = amm_pool_server(&places->pool);
-
     *push = (struct amm_push){
-        .topology = places->pool.topology,
-        .local = amm_pool_address(&places->pool, amm_peer_id_slot(peer_id)),
         .peer_id = peer_id,
         .ping = places->ping,
         .ping_restart = places->ping_restart,
         .tun_mtu = places->mtu,
         .explicit_exit_notify = 2,
     };
-    if (places->pool.topology == AMM_NET30) {
-        push->remote = push->local - 1;
-        push->n_routes = 1;
-        push->routes[0] = (struct amm_route){server, UINT32_MAX};
-    } else {
-        push->remote = amm_pool_mask(&places->pool); /* the server is on link */
-        push->route_gateway = server;
-    }
+    amm_push_set_slot(push, &places->pool, amm_peer_id_slot(peer_id));
 }
 
 static void accept_at(const struct amm_places *places, uint32_t peer_id,

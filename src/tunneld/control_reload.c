@@ -12,7 +12,7 @@ enum { CERTIFICATE_NOTICE = 21 * 86400 }; /* seconds */
 
 /* ---- revocation lists shared with the threads ---- */
 
-struct amm_crl_text *amm_crl_text_new(const char *text)
+static struct amm_crl_text *new_crl_text(const char *text)
 {
     size_t len = strlen(text) + 1;
     struct amm_crl_text *crl = malloc(sizeof *crl + len);
@@ -122,7 +122,7 @@ static bool take_crl(struct amm_control *control, const struct amm_blob *blob, c
         amm_control_alarm(control, AMM_ALARM_CRL, error);
         return false;
     }
-    order.crl = amm_crl_text_new(blob->text);
+    order.crl = new_crl_text(blob->text);
     bool sent = order.crl && amm_control_order(control, &order);
     amm_crl_text_unref(order.crl);
     if (!sent) {

@@ -155,5 +155,4 @@ static inline uint8_t amm_shared_port_index(const struct amm_shared *shared, uin
     return i;
 }
 
-struct amm_crl_text *amm_crl_text_new(const char *text);
 struct amm_crl_text *amm_crl_text_unref(struct amm_crl_text *crl); /* accepts NULL; returns NULL */

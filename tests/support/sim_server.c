@@ -109,15 +109,12 @@ static struct amm_push push_for(struct sim_server *server, uint8_t port, uint32_
 {
     const struct amm_pool *pool = &server->pools[port];
     struct amm_push push = {0};
-    push.topology = pool->topology;
-    push.local = amm_pool_address(pool, slot);
-    push.remote = pool->topology == AMM_NET30 ? push.local - 1 : amm_pool_mask(pool);
+    amm_push_set_slot(&push, pool, slot);
     push.peer_id = amm_peer_id(server->generations[port][slot]++, slot);
     push.ping = server->config.ping;
     push.ping_restart = server->config.ping_restart;
     push.tun_mtu = 1400;
     push.explicit_exit_notify = 1;
-    push.routes[push.n_routes++] = (struct amm_route){amm_pool_server(pool), UINT32_MAX};
     for (unsigned i = 0; i < server->config.n_routes && push.n_routes < AMM_PUSH_ROUTES; i++) {
         push.routes[push.n_routes++] = (struct amm_route){0xc0000000 + (i << 16), 0xffff0000};
     }

@@ -284,23 +284,6 @@ static void without_tls_messages_are_acknowledged_and_forgotten(void **state)
     assert_memory_equal(acks, ((uint32_t[]){15, 3, 1}), 12);
 }
 
-static void unacknowledged_messages_can_be_listed(void **state)
-{
-    unsigned cursor = 0;
-    (void)state;
-    send(0, "a");
-    send(0, "b");
-    send(0, "c");
-    for (int i = 0; i < 3; i++) {
-        sent_at(0);
-    }
-    amm_reliable_ack(&r, 0, 1);
-    assert_true(amm_reliable_each_unacked(&r, &cursor, &m) && m.id == 0);
-    assert_true(amm_reliable_each_unacked(&r, &cursor, &m) && m.id == 2);
-    assert_int_equal(m.payload.data[0], 'c');
-    assert_false(amm_reliable_each_unacked(&r, &cursor, &m));
-}
-
 /* Two ends over a channel that loses, doubles and reorders: everything arrives, once, in order. */
 static void a_bad_channel_delivers_everything(void **state)
 {
@@ -370,7 +353,6 @@ int main(void)
         cmocka_unit_test_setup(a_duplicate_is_acknowledged_again, setup),
         cmocka_unit_test_setup(only_the_last_eight_acks_are_kept, setup),
         cmocka_unit_test_setup(without_tls_messages_are_acknowledged_and_forgotten, setup),
-        cmocka_unit_test_setup(unacknowledged_messages_can_be_listed, setup),
         cmocka_unit_test(a_bad_channel_delivers_everything),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

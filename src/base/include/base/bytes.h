@@ -77,7 +77,6 @@ static inline bool amm_reader_done(const struct amm_reader *r)
 
 uint8_t amm_read_u8(struct amm_reader *r);
 uint16_t amm_read_u16(struct amm_reader *r);
-uint32_t amm_read_u24(struct amm_reader *r);
 uint32_t amm_read_u32(struct amm_reader *r);
 uint64_t amm_read_u64(struct amm_reader *r);
 
@@ -117,7 +116,6 @@ static inline size_t amm_writer_room(const struct amm_writer *w)
 
 void amm_write_u8(struct amm_writer *w, uint8_t value);
 void amm_write_u16(struct amm_writer *w, uint16_t value);
-void amm_write_u24(struct amm_writer *w, uint32_t value);
 void amm_write_u32(struct amm_writer *w, uint32_t value);
 void amm_write_u64(struct amm_writer *w, uint64_t value);
 void amm_write_bytes(struct amm_writer *w, const void *data, size_t len);

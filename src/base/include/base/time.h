@@ -1,8 +1,8 @@
 /* Time, as the engine sees it: passed in, never asked for.
  *
  * All timers run on the monotonic clock, so that a step of the wall clock moves nothing. Wall time
- * is carried beside it because certificates, cookies and the `time` field of control-channel wraps
- * need it. */
+ * is carried beside it because certificates, revocation lists and the `time` field of
+ * control-channel wraps need it. */
 #pragma once
 
 #include <stdint.h>

@@ -1,5 +1,5 @@
-/* A thin epoll set with an eventfd to wake it from other threads. One owner thread; only
- * amm_loop_wake may be called from others. Level-triggered: what is not read is reported again. */
+/* A thin epoll set with deadlines. One owner thread. Level-triggered: what is not read is reported
+ * again. */
 #pragma once
 
 #include "base/time.h"
@@ -32,9 +32,7 @@ bool amm_loop_add(struct amm_loop *loop, int fd, unsigned interest, uint64_t tag
 bool amm_loop_change(struct amm_loop *loop, int fd, unsigned interest, uint64_t tag);
 void amm_loop_remove(struct amm_loop *loop, int fd);
 
-/* Waits until something is ready, amm_loop_wake was called, a signal came, or monotonic time
+/* Waits until something is ready, a signal came, or monotonic time
  * `deadline` (AMM_NEVER: no limit; a past time: does not wait). How many were written to out. */
 unsigned amm_loop_wait(struct amm_loop *loop, amm_time deadline,
                        struct amm_ready out[AMM_LOOP_READY]);
-
-void amm_loop_wake(struct amm_loop *loop);

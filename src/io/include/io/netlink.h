@@ -14,7 +14,6 @@ struct amm_link_settings {
 };
 bool amm_link_set(const char *name, const struct amm_link_settings *settings, char *error,
                   size_t room);
-bool amm_link_delete(const char *name, char *error, size_t room);
 
 /* disable_ipv6=1, before the link goes up: no neighbour discovery, no link-local address. */
 bool amm_link_disable_ipv6(const char *name, char *error, size_t room);

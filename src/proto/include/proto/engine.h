@@ -80,7 +80,7 @@ void amm_engine_config_defaults(struct amm_engine_config *config);
 struct amm_engine_env {
     struct amm_random random;
     const struct amm_tls_ops *tls;
-    struct amm_tls_context *tls_context; /* replace with amm_engine_set_tls_context */
+    struct amm_tls_context *tls_context; /* outlives the engine */
 };
 
 /* Bytes of `sessions` memory for n sessions. */
@@ -210,11 +210,6 @@ struct amm_command {
 void amm_engine_command(struct amm_engine *engine, struct amm_now now,
                         const struct amm_command *command);
 
-/* New handshakes use `context` from now on; running ones are unaffected only if the old context
- * stays alive until amm_engine_negotiating() is 0, so prefer amm_tls_context_set_crl for revocation
- * lists. */
-void amm_engine_set_tls_context(struct amm_engine *engine, struct amm_tls_context *context);
-
 /* ---- looking inside (same thread) ---- */
 
 uint32_t amm_engine_negotiating(const struct amm_engine *engine);
@@ -223,8 +218,3 @@ uint32_t amm_engine_sessions(const struct amm_engine *engine);
 /* Walks the established sessions: start with *cursor = 0; false at the end. */
 bool amm_engine_each(const struct amm_engine *engine, uint32_t *cursor, struct amm_session_ref *ref,
                      struct amm_identity *identity, uint32_t *peer_id, uint8_t *port_index);
-
-/* Server: marks a prefix (amm_address_prefix) as one that recently held an established session: it
- * draws from a reserved share of the reset budget. The engine does this itself when a session
- * joins. */
-void amm_engine_know_prefix(struct amm_engine *engine, uint64_t prefix);
