@@ -344,7 +344,7 @@ const struct ctl_command ctl_gateway_commands[] = {
      true},
     {"remove", "NAME  take its place away", gateway_remove, true},
     {"profile",
-     "NAME [--port N] [--remote HOST]... [--wrap W] [--output FILE]  connection file for an "
+     "NAME --remote HOST... [--port N] [--wrap W] [--output FILE]  connection file for an "
      "OpenVPN client",
      ctl_gateway_profile, false},
     {"fetch",

@@ -26,7 +26,7 @@ struct profile {
     enum amm_wrap_mode wrap;
 };
 
-static const char usage[] = "gateway profile [--pki DIR] [--port 1190..1193] [--remote HOST]... "
+static const char usage[] = "gateway profile [--pki DIR] --remote HOST... [--port 1190..1193] "
                             "[--wrap tls-crypt|tls-crypt-v2|tls-auth|none] "
                             "[--days N] [--output FILE|-] NAME";
 
