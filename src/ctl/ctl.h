@@ -53,6 +53,10 @@ bool ctl_control_next(int fd, struct amm_ipc_message *answer, enum ctl_exit *sta
 enum ctl_exit ctl_find_peer(const struct ctl *ctl, const char *name, struct amm_ipc_peer *peer,
                             struct amm_ipc_server *server);
 
+/* The port on which the gateways file has a place for `name`; 0 if it has none or cannot be read
+ * (gateway.c). */
+uint16_t ctl_gateway_port(const struct ctl *ctl, const char *name);
+
 /* ---- tables (table.c) ---- */
 
 enum { CTL_COLUMNS = 12, CTL_CELL = 128 };

@@ -91,6 +91,17 @@ static enum ctl_exit write_gateways(const struct ctl *ctl, const struct gateways
     return CTL_OK;
 }
 
+uint16_t ctl_gateway_port(const struct ctl *ctl, const char *name)
+{
+    struct gateways g;
+    uint16_t port = 0;
+    if (open_gateways(ctl, &g, false) == CTL_OK) {
+        port = amm_roster_any_port(g.roster, name);
+    }
+    close_gateways(&g);
+    return port;
+}
+
 static bool name_ok(const char *name)
 {
     size_t len = strlen(name);

@@ -22,8 +22,9 @@ struct profile {
     const char *name, *folder, *output;
     const char *remotes[REMOTES_MAX];
     size_t n_remotes;
-    int port, days;
+    int port, days; /* port 0: where the gateway has its place */
     enum amm_wrap_mode wrap;
+    bool wrap_given;
 };
 
 static const char usage[] = "gateway profile [--pki DIR] --remote HOST... [--port 1190..1193] "
@@ -71,7 +72,8 @@ static bool take_option(struct profile *profile, int option, const char *value)
     case 'd':
         return parse_number(value, 1, 3650, &profile->days);
     case 'w':
-        return parse_wrap(value, &profile->wrap);
+        profile->wrap_given = parse_wrap(value, &profile->wrap);
+        return profile->wrap_given;
     case 'r':
         if (profile->n_remotes == REMOTES_MAX || !is_host(value)) {
             return false;
@@ -257,16 +259,34 @@ static enum ctl_exit deliver(const struct profile *profile, struct amm_view text
     if (!amm_file_write(path, text, 0600, error, sizeof error)) {
         return ctl_fail(CTL_FAILED, "%s", error);
     }
-    fprintf(stderr, "%s\n", path);
+    printf("%s\n", path);
     return CTL_OK;
+}
+
+/* What was not said follows from the server's configuration, where there is one: the port on which
+ * the gateway has its place, and the wrap of that port. */
+static void fill_defaults(const struct ctl *ctl, struct profile *profile)
+{
+    if (profile->port == 0) {
+        profile->port = ctl->config ? ctl_gateway_port(ctl, profile->name) : 0;
+    }
+    if (profile->port < PORT_FIRST || profile->port >= PORT_FIRST + PORTS) {
+        profile->port = PORT_FIRST;
+    }
+    for (size_t i = 0; ctl->config && !profile->wrap_given && i < ctl->config->n_ports; i++) {
+        if (ctl->config->ports[i].port == profile->port) {
+            profile->wrap = (enum amm_wrap_mode)ctl->config->ports[i].wrap;
+        }
+    }
 }
 
 int ctl_gateway_profile(const struct ctl *ctl, int argc, char **argv)
 {
-    struct profile profile = {.port = PORT_FIRST, .wrap = AMM_WRAP_CRYPT};
+    struct profile profile = {.wrap = AMM_WRAP_CRYPT};
     if (!parse_arguments(argc, argv, &profile)) {
         return ctl_fail(CTL_USAGE, "%s", usage);
     }
+    fill_defaults(ctl, &profile);
     if (profile.n_remotes == 0) {
         return ctl_fail(CTL_USAGE,
                         "--remote HOST is needed: the server's name or address as gateways see it");
