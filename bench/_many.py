@@ -134,10 +134,10 @@ def storm(figures, pki, runs):
         try:
             fleet = Fleet(stack, pki, ALL)
             say("up; everything is killed")
-            begin = time.monotonic()
+            begin, lost = time.monotonic(), fleet.number("lost")
             stack.restart()
             wait(lambda: f"all are back\n{fleet.process.log[-300:]}",
-                 lambda: fleet.number("lost") >= ALL and fleet.number("up") == ALL, 180, 0.2)
+                 lambda: fleet.number("lost") >= lost + ALL and fleet.number("up") == ALL, 240, 0.2)
             found[side] = time.monotonic() - begin
         finally:
             stack.lab.close()
