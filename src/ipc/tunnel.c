@@ -28,182 +28,159 @@ static void read_string(struct amm_reader *r, char *out, size_t room)
     }
 }
 
-static void write_address(struct amm_writer *w, const struct amm_address *address)
-{
-    amm_write_u8(w, address->family);
-    amm_write_u16(w, address->port);
-    amm_write_bytes(w, address->ip, sizeof address->ip);
-}
+/* A message's body is walked once for both directions: the order of the fields stands in one place.
+ * One of `w` and `r` is NULL. */
+struct walk {
+    struct amm_writer *w;
+    struct amm_reader *r;
+};
 
-static void read_address(struct amm_reader *r, struct amm_address *out)
+static void walk_u8(struct walk *walk, uint8_t *value)
 {
-    memset(out, 0, sizeof *out);
-    out->family = amm_read_u8(r);
-    out->port = amm_read_u16(r);
-    amm_read_copy(r, out->ip, sizeof out->ip);
-    if (out->family != AMM_FAMILY_NONE && out->family != AMM_FAMILY_IPV4 &&
-        out->family != AMM_FAMILY_IPV6) {
-        r->failed = true;
+    if (walk->w) {
+        amm_write_u8(walk->w, *value);
+    } else {
+        *value = amm_read_u8(walk->r);
     }
 }
 
-static void write_ask(struct amm_writer *w, const struct amm_ipc_ask *ask)
+static void walk_u16(struct walk *walk, uint16_t *value)
 {
-    amm_write_u16(w, ask->port);
-    amm_write_u32(w, ask->hold);
-    write_string(w, ask->name, sizeof ask->name);
-}
-
-static void read_ask(struct amm_reader *r, struct amm_ipc_ask *out)
-{
-    out->port = amm_read_u16(r);
-    out->hold = amm_read_u32(r);
-    read_string(r, out->name, sizeof out->name);
-}
-
-static void write_server(struct amm_writer *w, const struct amm_ipc_server *server)
-{
-    write_string(w, server->version, sizeof server->version);
-    write_string(w, server->aead, sizeof server->aead);
-    amm_write_u16(w, server->workers);
-    amm_write_u16(w, server->handshake_threads);
-    amm_write_u64(w, (uint64_t)server->started);
-    amm_write_u32(w, server->alarms);
-    amm_write_u32(w, server->engine_restarts);
-    write_string(w, server->namespace_name, sizeof server->namespace_name);
-}
-
-static void read_server(struct amm_reader *r, struct amm_ipc_server *out)
-{
-    read_string(r, out->version, sizeof out->version);
-    read_string(r, out->aead, sizeof out->aead);
-    out->workers = amm_read_u16(r);
-    out->handshake_threads = amm_read_u16(r);
-    out->started = (int64_t)amm_read_u64(r);
-    out->alarms = amm_read_u32(r);
-    out->engine_restarts = amm_read_u32(r);
-    read_string(r, out->namespace_name, sizeof out->namespace_name);
-}
-
-static void write_port(struct amm_writer *w, const struct amm_ipc_port *port)
-{
-    amm_write_u16(w, port->port);
-    amm_write_u8(w, port->topology);
-    amm_write_u8(w, port->prefix);
-    amm_write_u32(w, port->network);
-    amm_write_u32(w, port->up);
-    amm_write_u32(w, port->limit);
-    amm_write_u32(w, port->slots);
-    amm_write_u32(w, port->handshakes);
-    amm_write_u8(w, port->draining);
-}
-
-static void read_port(struct amm_reader *r, struct amm_ipc_port *out)
-{
-    out->port = amm_read_u16(r);
-    out->topology = amm_read_u8(r);
-    out->prefix = amm_read_u8(r);
-    out->network = amm_read_u32(r);
-    out->up = amm_read_u32(r);
-    out->limit = amm_read_u32(r);
-    out->slots = amm_read_u32(r);
-    out->handshakes = amm_read_u32(r);
-    out->draining = amm_read_u8(r);
-}
-
-static void write_peer(struct amm_writer *w, const struct amm_ipc_peer *peer)
-{
-    write_string(w, peer->name, sizeof peer->name);
-    amm_write_u16(w, peer->port);
-    amm_write_u8(w, peer->cipher);
-    amm_write_u8(w, peer->key_id);
-    amm_write_u32(w, peer->inner_ip);
-    amm_write_u32(w, peer->peer_id);
-    write_address(w, &peer->path.remote);
-    write_address(w, &peer->path.local);
-    amm_write_u32(w, peer->path.link);
-    amm_write_u8(w, peer->path.transport);
-    amm_write_u8(w, peer->path.port_index);
-    amm_write_u64(w, (uint64_t)peer->since);
-    amm_write_u32(w, peer->idle_ms);
-    amm_write_u64(w, peer->rx_packets);
-    amm_write_u64(w, peer->rx_bytes);
-    amm_write_u64(w, peer->tx_packets);
-    amm_write_u64(w, peer->tx_bytes);
-    amm_write_u64(w, peer->dropped);
-    write_string(w, peer->last_error, sizeof peer->last_error);
-    write_string(w, peer->client, sizeof peer->client);
-}
-
-static void read_peer(struct amm_reader *r, struct amm_ipc_peer *out)
-{
-    read_string(r, out->name, sizeof out->name);
-    out->port = amm_read_u16(r);
-    out->cipher = amm_read_u8(r);
-    out->key_id = amm_read_u8(r);
-    out->inner_ip = amm_read_u32(r);
-    out->peer_id = amm_read_u32(r);
-    read_address(r, &out->path.remote);
-    read_address(r, &out->path.local);
-    out->path.link = amm_read_u32(r);
-    out->path.transport = amm_read_u8(r);
-    out->path.port_index = amm_read_u8(r);
-    out->since = (int64_t)amm_read_u64(r);
-    out->idle_ms = amm_read_u32(r);
-    out->rx_packets = amm_read_u64(r);
-    out->rx_bytes = amm_read_u64(r);
-    out->tx_packets = amm_read_u64(r);
-    out->tx_bytes = amm_read_u64(r);
-    out->dropped = amm_read_u64(r);
-    read_string(r, out->last_error, sizeof out->last_error);
-    read_string(r, out->client, sizeof out->client);
-}
-
-static void write_counter(struct amm_writer *w, const struct amm_ipc_counter *counter)
-{
-    write_string(w, counter->name, sizeof counter->name);
-    write_string(w, counter->text, sizeof counter->text);
-    amm_write_u64(w, counter->value);
-}
-
-static void read_counter(struct amm_reader *r, struct amm_ipc_counter *out)
-{
-    read_string(r, out->name, sizeof out->name);
-    read_string(r, out->text, sizeof out->text);
-    out->value = amm_read_u64(r);
-}
-
-static void write_event(struct amm_writer *w, const struct amm_ipc_event *event)
-{
-    amm_write_u8(w, event->kind);
-    amm_write_u64(w, (uint64_t)event->at);
-    amm_write_u16(w, event->port);
-    write_string(w, event->name, sizeof event->name);
-    write_address(w, &event->remote);
-    amm_write_u32(w, event->inner_ip);
-    write_string(w, event->client, sizeof event->client);
-    write_string(w, event->reason, sizeof event->reason);
-    write_string(w, event->text, sizeof event->text);
-}
-
-static void read_event(struct amm_reader *r, struct amm_ipc_event *out)
-{
-    out->kind = amm_read_u8(r);
-    out->at = (int64_t)amm_read_u64(r);
-    out->port = amm_read_u16(r);
-    read_string(r, out->name, sizeof out->name);
-    read_address(r, &out->remote);
-    out->inner_ip = amm_read_u32(r);
-    read_string(r, out->client, sizeof out->client);
-    read_string(r, out->reason, sizeof out->reason);
-    read_string(r, out->text, sizeof out->text);
-    if (out->kind < AMM_IPC_JOINED || out->kind > AMM_IPC_ALARM) {
-        r->failed = true;
+    if (walk->w) {
+        amm_write_u16(walk->w, *value);
+    } else {
+        *value = amm_read_u16(walk->r);
     }
 }
 
-/* Writes the body; false for a type that does not exist. */
-static bool write_body(struct amm_writer *w, const struct amm_ipc_message *message)
+static void walk_u32(struct walk *walk, uint32_t *value)
+{
+    if (walk->w) {
+        amm_write_u32(walk->w, *value);
+    } else {
+        *value = amm_read_u32(walk->r);
+    }
+}
+
+static void walk_u64(struct walk *walk, uint64_t *value)
+{
+    if (walk->w) {
+        amm_write_u64(walk->w, *value);
+    } else {
+        *value = amm_read_u64(walk->r);
+    }
+}
+
+static void walk_time(struct walk *walk, int64_t *wall)
+{
+    uint64_t value = (uint64_t)*wall;
+    walk_u64(walk, &value);
+    *wall = (int64_t)value;
+}
+
+static void walk_string(struct walk *walk, char *text, size_t room)
+{
+    if (walk->w) {
+        write_string(walk->w, text, room);
+    } else {
+        read_string(walk->r, text, room);
+    }
+}
+
+static void walk_address(struct walk *walk, struct amm_address *address)
+{
+    walk_u8(walk, &address->family);
+    walk_u16(walk, &address->port);
+    if (walk->w) {
+        amm_write_bytes(walk->w, address->ip, sizeof address->ip);
+    } else {
+        amm_read_copy(walk->r, address->ip, sizeof address->ip);
+        walk->r->failed |= address->family != AMM_FAMILY_NONE &&
+                           address->family != AMM_FAMILY_IPV4 && address->family != AMM_FAMILY_IPV6;
+    }
+}
+
+static void walk_ask(struct walk *walk, struct amm_ipc_ask *ask)
+{
+    walk_u16(walk, &ask->port);
+    walk_u32(walk, &ask->hold);
+    walk_string(walk, ask->name, sizeof ask->name);
+}
+
+static void walk_server(struct walk *walk, struct amm_ipc_server *server)
+{
+    walk_string(walk, server->version, sizeof server->version);
+    walk_string(walk, server->aead, sizeof server->aead);
+    walk_u16(walk, &server->workers);
+    walk_u16(walk, &server->handshake_threads);
+    walk_time(walk, &server->started);
+    walk_u32(walk, &server->alarms);
+    walk_u32(walk, &server->engine_restarts);
+    walk_string(walk, server->namespace_name, sizeof server->namespace_name);
+}
+
+static void walk_port(struct walk *walk, struct amm_ipc_port *port)
+{
+    walk_u16(walk, &port->port);
+    walk_u8(walk, &port->topology);
+    walk_u8(walk, &port->prefix);
+    walk_u32(walk, &port->network);
+    walk_u32(walk, &port->up);
+    walk_u32(walk, &port->limit);
+    walk_u32(walk, &port->slots);
+    walk_u32(walk, &port->handshakes);
+    walk_u8(walk, &port->draining);
+}
+
+static void walk_peer(struct walk *walk, struct amm_ipc_peer *peer)
+{
+    walk_string(walk, peer->name, sizeof peer->name);
+    walk_u16(walk, &peer->port);
+    walk_u8(walk, &peer->cipher);
+    walk_u8(walk, &peer->key_id);
+    walk_u32(walk, &peer->inner_ip);
+    walk_u32(walk, &peer->peer_id);
+    walk_address(walk, &peer->path.remote);
+    walk_address(walk, &peer->path.local);
+    walk_u32(walk, &peer->path.link);
+    walk_u8(walk, &peer->path.transport);
+    walk_u8(walk, &peer->path.port_index);
+    walk_time(walk, &peer->since);
+    walk_u32(walk, &peer->idle_ms);
+    walk_u64(walk, &peer->rx_packets);
+    walk_u64(walk, &peer->rx_bytes);
+    walk_u64(walk, &peer->tx_packets);
+    walk_u64(walk, &peer->tx_bytes);
+    walk_u64(walk, &peer->dropped);
+    walk_string(walk, peer->last_error, sizeof peer->last_error);
+    walk_string(walk, peer->client, sizeof peer->client);
+}
+
+static void walk_counter(struct walk *walk, struct amm_ipc_counter *counter)
+{
+    walk_string(walk, counter->name, sizeof counter->name);
+    walk_string(walk, counter->text, sizeof counter->text);
+    walk_u64(walk, &counter->value);
+}
+
+static void walk_event(struct walk *walk, struct amm_ipc_event *event)
+{
+    walk_u8(walk, &event->kind);
+    walk_time(walk, &event->at);
+    walk_u16(walk, &event->port);
+    walk_string(walk, event->name, sizeof event->name);
+    walk_address(walk, &event->remote);
+    walk_u32(walk, &event->inner_ip);
+    walk_string(walk, event->client, sizeof event->client);
+    walk_string(walk, event->reason, sizeof event->reason);
+    walk_string(walk, event->text, sizeof event->text);
+    if (walk->r && (event->kind < AMM_IPC_JOINED || event->kind > AMM_IPC_ALARM)) {
+        walk->r->failed = true;
+    }
+}
+
+/* False for a type that does not exist. */
+static bool walk_body(struct walk *walk, struct amm_ipc_message *message)
 {
     switch ((enum amm_ipc_type)message->type) {
     case AMM_IPC_STATUS:
@@ -214,62 +191,26 @@ static bool write_body(struct amm_writer *w, const struct amm_ipc_message *messa
         return true;
     case AMM_IPC_KICK:
     case AMM_IPC_DRAIN:
-        write_ask(w, &message->ask);
+        walk_ask(walk, &message->ask);
         return true;
     case AMM_IPC_SERVER:
-        write_server(w, &message->server);
+        walk_server(walk, &message->server);
         return true;
     case AMM_IPC_PORT:
-        write_port(w, &message->port);
+        walk_port(walk, &message->port);
         return true;
     case AMM_IPC_PEER:
-        write_peer(w, &message->peer);
+        walk_peer(walk, &message->peer);
         return true;
     case AMM_IPC_COUNTER:
-        write_counter(w, &message->counter);
+        walk_counter(walk, &message->counter);
         return true;
     case AMM_IPC_EVENT:
-        write_event(w, &message->event);
+        walk_event(walk, &message->event);
         return true;
     case AMM_IPC_DONE:
     case AMM_IPC_FAILED:
-        write_string(w, message->text, sizeof message->text);
-        return true;
-    }
-    return false;
-}
-
-static bool read_body(struct amm_reader *r, struct amm_ipc_message *out)
-{
-    switch ((enum amm_ipc_type)out->type) {
-    case AMM_IPC_STATUS:
-    case AMM_IPC_COUNTERS:
-    case AMM_IPC_EVENTS:
-    case AMM_IPC_RELOAD:
-    case AMM_IPC_REFUSALS:
-        return true;
-    case AMM_IPC_KICK:
-    case AMM_IPC_DRAIN:
-        read_ask(r, &out->ask);
-        return true;
-    case AMM_IPC_SERVER:
-        read_server(r, &out->server);
-        return true;
-    case AMM_IPC_PORT:
-        read_port(r, &out->port);
-        return true;
-    case AMM_IPC_PEER:
-        read_peer(r, &out->peer);
-        return true;
-    case AMM_IPC_COUNTER:
-        read_counter(r, &out->counter);
-        return true;
-    case AMM_IPC_EVENT:
-        read_event(r, &out->event);
-        return true;
-    case AMM_IPC_DONE:
-    case AMM_IPC_FAILED:
-        read_string(r, out->text, sizeof out->text);
+        walk_string(walk, message->text, sizeof message->text);
         return true;
     }
     return false;
@@ -281,7 +222,8 @@ size_t amm_ipc_encode(const struct amm_ipc_message *message, uint8_t *out, size_
     amm_write_u8(&w, AMM_IPC_VERSION);
     amm_write_u8(&w, message->type);
     uint8_t *length = amm_write_gap(&w, 2);
-    if (!write_body(&w, message) || amm_writer_len(&w) == 0) {
+    struct amm_ipc_message copy = *message; /* the walk could change it */
+    if (!walk_body(&(struct walk){.w = &w}, &copy) || amm_writer_len(&w) == 0) {
         return 0;
     }
     amm_store_u16(length, (uint16_t)(amm_writer_len(&w) - HEADER));
@@ -296,7 +238,7 @@ bool amm_ipc_decode(struct amm_ipc_message *out, struct amm_view packet)
     message.type = amm_read_u8(&r);
     uint16_t length = amm_read_u16(&r);
     if (packet.len > AMM_IPC_MAX || version != AMM_IPC_VERSION || length != amm_reader_left(&r) ||
-        !read_body(&r, &message) || !amm_reader_done(&r)) {
+        !walk_body(&(struct walk){.r = &r}, &message) || !amm_reader_done(&r)) {
         return false;
     }
     *out = message;

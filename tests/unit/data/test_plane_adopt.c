@@ -15,12 +15,6 @@ static int set_up(void **state)
     return 0;
 }
 
-static int tear_down(void **state)
-{
-    world_close(*state);
-    return 0;
-}
-
 /* The old process is gone; its table stays. Returns how many peers live on. */
 static uint32_t take_over(struct world *world, struct side *side)
 {
@@ -219,7 +213,7 @@ static void a_new_table_has_nobody(void **state)
 
 int main(void)
 {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, world_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(tunnels_go_on),
         TEST(packet_ids_go_on_behind_the_reserved_block),

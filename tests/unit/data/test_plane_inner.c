@@ -15,12 +15,6 @@ static int set_up(void **state)
     return 0;
 }
 
-static int tear_down(void **state)
-{
-    world_close(*state);
-    return 0;
-}
-
 /* Sends packet[len] from the gateway; the server must give this verdict. */
 static void expect(struct world *world, const char *what, const uint8_t *packet, size_t len,
                    enum amm_drop verdict)
@@ -298,7 +292,7 @@ static void the_mss_of_a_syn_is_lowered_in_both_directions(void **state)
 
 int main(void)
 {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, world_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(a_gateway_reaches_what_is_published_and_nothing_else),
         TEST(without_the_check_only_the_form_counts),

@@ -13,12 +13,6 @@ static int set_up(void **state)
     return 0;
 }
 
-static int tear_down(void **state)
-{
-    world_close(*state);
-    return 0;
-}
-
 static void command(struct world *world, struct side *side, enum amm_plane_op op, unsigned keys,
                     uint8_t key_id)
 {
@@ -276,7 +270,7 @@ static void payload_that_is_in_place_is_not_copied(void **state)
 
 int main(void)
 {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, world_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(a_new_key_receives_at_once_and_sends_when_it_is_proven),
         TEST(a_send_command_changes_the_key_without_proof),

@@ -15,12 +15,6 @@ static int set_up(void **state)
     return 0;
 }
 
-static int tear_down(void **state)
-{
-    world_close(*state);
-    return 0;
-}
-
 static void add(struct world *world, uint32_t peer_id, uint32_t session, unsigned keys)
 {
     world_command_side(world, &world->server, AMM_PLANE_ADD, peer_id, session, keys, 0);
@@ -245,7 +239,7 @@ static void workers_share_a_table_without_touching_each_others_slots(void **stat
 
 int main(void)
 {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, world_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(the_old_session_stays_until_the_new_one_is_proven),
         TEST(a_send_command_makes_the_new_session_take_over),

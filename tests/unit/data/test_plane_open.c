@@ -14,12 +14,6 @@ static int set_up(void **state)
     return 0;
 }
 
-static int tear_down(void **state)
-{
-    world_close(*state);
-    return 0;
-}
-
 /* The server must drop datagram[len] for this reason and change nothing. */
 static void refuse(struct world *world, size_t len, enum amm_drop reason)
 {
@@ -358,7 +352,7 @@ static void a_foreign_inner_source_is_dropped(void **state)
 
 int main(void)
 {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, world_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(a_packet_comes_out_as_it_went_in),
         TEST(the_answer_comes_back),

@@ -15,12 +15,6 @@ static int set_up(void **state)
     return 0;
 }
 
-static int tear_down(void **state)
-{
-    world_close(*state);
-    return 0;
-}
-
 static size_t output(struct world *world, struct side *side)
 {
     struct amm_path path;
@@ -302,7 +296,7 @@ static void exits_of_many_peers_wait_for_room(void **state)
 
 int main(void)
 {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, world_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(a_silent_side_pings_in_its_interval),
         TEST(a_side_that_sends_does_not_ping),

@@ -199,3 +199,9 @@ void assert_all_drops(const struct side *side, uint64_t n)
     }
     assert_int_equal(sum, n);
 }
+
+int world_tear_down(void **state)
+{
+    world_close(*state);
+    return 0;
+}

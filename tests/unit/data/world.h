@@ -32,6 +32,7 @@ struct world {
  * side. */
 void world_open(struct world *world);
 void world_close(struct world *world);
+int world_tear_down(void **state); /* of cmocka */
 
 /* Makes the plane of `side` from its config; the table is new. */
 void side_open(struct side *side, struct amm_now now);
