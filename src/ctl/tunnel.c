@@ -76,13 +76,25 @@ static json_t *peer_json(const struct amm_ipc_peer *p)
                      (json_int_t)p->dropped, "last_error", p->last_error, "client", p->client);
 }
 
-static void peer_row(struct ctl_table *table, const struct amm_ipc_peer *p, int64_t now)
+/* What stands behind the gateway's address: /30 where each has a network of its own. */
+static unsigned prefix_of(const struct amm_tunneld_config *config, uint16_t port)
+{
+    for (size_t i = 0; i < config->n_ports; i++) {
+        if (config->ports[i].port == port && config->ports[i].topology == AMM_SUBNET) {
+            return config->ports[i].pool.prefix;
+        }
+    }
+    return 30;
+}
+
+static void peer_row(struct ctl_table *table, const struct amm_ipc_peer *p, unsigned prefix,
+                     int64_t now)
 {
     char inner[AMM_IPV4_TEXT], remote[AMM_ADDRESS_TEXT], age[CTL_TIME_TEXT], rx[CTL_TIME_TEXT],
         tx[CTL_TIME_TEXT];
     ctl_table_cell(table, "%s", p->name);
     ctl_table_cell(table, "%u", p->port);
-    ctl_table_cell(table, "%s/30", amm_ipv4_text(p->inner_ip, inner));
+    ctl_table_cell(table, "%s/%u", amm_ipv4_text(p->inner_ip, inner), prefix);
     ctl_table_cell(table, "%s %s", p->path.transport == AMM_TCP ? "tcp" : "udp",
                    amm_address_text(&p->path.remote, remote));
     ctl_table_cell(table, "%s", amm_cipher_name(p->cipher));
@@ -124,10 +136,10 @@ static enum ctl_exit ask(const struct ctl *ctl, struct amm_ipc_message *message,
 }
 
 struct status_view {
+    const struct amm_tunneld_config *config;
     struct ctl_table ports, peers;
     json_t *server, *port_list, *peer_list;
     uint32_t alarms;
-    uint16_t peer_prefix;
     int64_t now;
 };
 
@@ -143,7 +155,8 @@ static void take_status(void *context, const struct amm_ipc_message *answer)
         port_row(&view->ports, &answer->port);
     } else if (answer->type == AMM_IPC_PEER) {
         json_array_append_new(view->peer_list, peer_json(&answer->peer));
-        peer_row(&view->peers, &answer->peer, view->now);
+        peer_row(&view->peers, &answer->peer, prefix_of(view->config, answer->peer.port),
+                 view->now);
     }
 }
 
@@ -153,7 +166,8 @@ static int tunnel_status(const struct ctl *ctl, int argc, char **argv)
     if (argc != 1) {
         return ctl_fail(CTL_USAGE, "tunnel status takes no arguments");
     }
-    struct status_view view = {.server = json_null(),
+    struct status_view view = {.config = ctl->config,
+                               .server = json_null(),
                                .port_list = json_array(),
                                .peer_list = json_array(),
                                .now = time(NULL)};

@@ -99,7 +99,8 @@ static void follow(struct amm_plane *plane, struct amm_now now, struct amm_peer 
     amm_plane_note(plane, AMM_NOTE_MOVED, peer, 0)->path = *path;
 }
 
-/* IPv6 is counted and not held against the peer: every Linux client greets its tun device with it. */
+/* IPv6 is counted and not held against the peer: every Linux client greets its tun device with it.
+ */
 static void drop_inner(struct amm_plane *plane, struct amm_peer *peer, enum amm_drop reason)
 {
     amm_drop(plane->drops, reason);
