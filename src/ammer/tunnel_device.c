@@ -42,7 +42,8 @@ void tunnel_device_close(struct tunnel_device *device)
     device->is_configured = false;
 }
 
-bool tunnel_address_allowed(uint32_t ip)
+/* May a server give `ip` to a tunnel end? */
+static bool may_be_address(uint32_t ip)
 {
     const struct amm_route host = {ip, UINT32_MAX};
     return amm_route_allowed(&host);
@@ -78,8 +79,8 @@ static bool set_address(struct tunnel_device *device, const struct amm_settings 
     char ip[AMM_IPV4_TEXT];
     bool is_subnet = push->topology == AMM_SUBNET;
     const struct amm_route net = {push->local & push->remote, push->remote};
-    if (!tunnel_address_allowed(push->local) ||
-        !(is_subnet ? amm_route_allowed(&net) : tunnel_address_allowed(push->remote))) {
+    if (!may_be_address(push->local) ||
+        !(is_subnet ? amm_route_allowed(&net) : may_be_address(push->remote))) {
         snprintf(error, room, "the server pushed %s, which is no private address: refused",
                  amm_ipv4_text(push->local, ip));
         return false;

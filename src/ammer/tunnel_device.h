@@ -30,6 +30,3 @@ void tunnel_device_close(struct tunnel_device *device);
 bool tunnel_device_apply(struct tunnel_device *device, const struct amm_settings *settings,
                          const struct amm_push *push, const struct amm_address *server, char *error,
                          size_t room);
-
-/* True if `ip` is an address that a server may give to a tunnel end. */
-bool tunnel_address_allowed(uint32_t ip);

@@ -27,7 +27,7 @@ static void print_help(FILE *out)
           "  --print-doc       write the same as a table (doc/configuration.md)\n"
           "  --version, --help\n"
           "\n"
-          "signals: TERM and INT stop it, HUP reads gateways, certificates and revocation lists "
+          "signals: TERM and INT stop it, HUP reads the gateways file and the revocation lists "
           "again\n"
           "exit codes: 0 stopped, 1 failed, 2 wrong configuration or usage\n",
           out);
