@@ -124,22 +124,30 @@ def all_idle(figures, pki, runs):
     figures.add("kill9_gap_ms", "ms", "lower", gaps, peer_gaps_ms(pki), f"{PEER}, 1 tunnel, keepalive 1 5", limit=1000)
 
 
-def storm(figures, pki, runs):
+def seconds_until_all_are_back(stack, fleet, patience):
+    """After everything was killed: 99.8 % of them, as OpenVPN refuses a few for good; `patience` if it takes longer."""
+    begin, lost = time.monotonic(), fleet.number("lost")
+    stack.restart()
+    while fleet.number("lost") < lost + ALL * 0.998 or fleet.number("up") < ALL * 0.998:
+        if time.monotonic() > begin + patience:
+            say(f"not all are back after {patience} s: {fleet.process.log[-200:]}")
+            break
+        time.sleep(0.2)
+    return time.monotonic() - begin
+
+
+def storm(figures, pki, runs, patience=150):
     """Everything is lost with all tunnels up; both servers' clients notice after 15 s of silence."""
     found = {}
     settings = {"ours": "ping = 5\nping-restart = 15\n", "theirs": "keepalive 5 15\n"}
     for side, stack_of in SIDES.items():
-        say(f"storm: {ALL} tunnels, {side}")
+        say(f"storm: {ALL} tunnels join, {side}")
         stack = stack_of(pki, names(ALL), settings=settings[side], ports=PORTS)
         try:
             fleet = Fleet(stack, pki, ALL)
             say("up; everything is killed")
-            begin, lost = time.monotonic(), fleet.number("lost")
-            stack.restart()
-            wait(lambda: f"all are back\n{fleet.process.log[-300:]}",
-                 lambda: fleet.number("lost") >= lost + ALL and fleet.number("up") == ALL, 240, 0.2)
-            found[side] = time.monotonic() - begin
+            found[side] = seconds_until_all_are_back(stack, fleet, patience)
         finally:
             stack.lab.close()
     figures.add("storm_8188_s", "s", "lower", [found["ours"]], [found["theirs"]],
-                f"{PEER}, 4 processes, ping-restart 15 as ours")
+                f"{PEER}, 4 processes, ping-restart 15 as ours", limit=patience)
