@@ -123,7 +123,7 @@ gateway_start() {
   ip netns exec "$gw" python3 "$lab/gateway_page.py" --name "$name" --certificate "$dir/page.crt" \
     --key "$dir/page.key" lan0 tun0 >"$dir/page.log" 2>&1 &
   started "page-$n" $!
-  ctl gateway profile "$name" --port "$port" --remote "198.18.$n.1" --output "$dir/$name.ovpn" >/dev/null
+  [ "$dir/$name.ovpn" -nt "$pki/server.crt" ] || ctl gateway profile "$name" --port "$port" --remote "198.18.$n.1" --output "$dir/$name.ovpn" >/dev/null
   if [ "$kind" = ammer ]; then
     ip netns exec "$gw" build/bin/ammer --ovpn "$dir/$name.ovpn" --tun tun0 --state "$PWD/$run/ammer-$n.sock" \
       >"$dir/tunnel.log" 2>&1 &
