@@ -17,7 +17,8 @@ GROUPS = {"bulk": bulk, "rtt": rtt, "small_packets": small_packets, "sessions": 
 
 
 def end_cleanly(number, frame):
-    sys.exit(128 + number)  # so that the clean-up of each group runs
+    signal.signal(number, signal.SIG_IGN)
+    sys.exit(128 + number)  # so that the clean-up of each group runs, once
 
 
 def main():
