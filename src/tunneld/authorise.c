@@ -267,23 +267,25 @@ static enum amm_denial check_roster(const struct amm_authority *a, const struct 
     return AMM_DENIAL_NOT_ON_ROSTER;
 }
 
-static void fill_push(const struct amm_places *places, uint32_t peer_id, struct amm_push *push)
+static void fill_push(const struct amm_places *places, uint32_t peer_id, uint8_t transport,
+                      struct amm_push *push)
 {
     *push = (struct amm_push){
         .peer_id = peer_id,
         .ping = places->ping,
         .ping_restart = places->ping_restart,
         .tun_mtu = places->mtu,
-        .explicit_exit_notify = 2,
+        .explicit_exit_notify =
+            transport == AMM_UDP ? 2 : 0, /* a stock client warns of it over TCP */
     };
     amm_push_set_slot(push, &places->pool, amm_peer_id_slot(peer_id));
 }
 
-static void accept_at(const struct amm_places *places, uint32_t peer_id,
+static void accept_at(const struct amm_places *places, uint32_t peer_id, uint8_t transport,
                       struct amm_command *verdict)
 {
     verdict->accept = true;
-    fill_push(places, peer_id, &verdict->push);
+    fill_push(places, peer_id, transport, &verdict->push);
 }
 
 static enum amm_denial take_place(struct amm_authority *a, struct place *place,
@@ -293,7 +295,7 @@ static enum amm_denial take_place(struct amm_authority *a, struct place *place,
     struct amm_places *places = &a->places[event->path.port_index];
 
     if (place->tag == event->session.tag && amm_peer_id_slot(place->peer_id) == slot) {
-        accept_at(places, place->peer_id, verdict);
+        accept_at(places, place->peer_id, event->path.transport, verdict);
         return AMM_DENIAL_NONE;
     }
     give_up(a, place); /* of a former session, or of a roster that said otherwise */
@@ -306,7 +308,7 @@ static enum amm_denial take_place(struct amm_authority *a, struct place *place,
     *place = (struct place){.tag = event->session.tag,
                             .peer_id = next_peer_id(places, slot),
                             .port_index = event->path.port_index};
-    accept_at(places, place->peer_id, verdict);
+    accept_at(places, place->peer_id, event->path.transport, verdict);
     return AMM_DENIAL_NONE;
 }
 
