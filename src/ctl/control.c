@@ -3,8 +3,11 @@
 
 #include <errno.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+enum { PATIENCE_SECONDS = 20 };
 
 int ctl_control_open(const struct ctl *ctl)
 {
@@ -21,6 +24,10 @@ int ctl_control_open(const struct ctl *ctl)
         ctl_fail(CTL_FAILED, "socket: %s", strerror(errno));
         return -1;
     }
+    /* A server that hangs must not hang its operator, who may hold the lock of a file. */
+    const struct timeval limit = {.tv_sec = PATIENCE_SECONDS};
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
     if (connect(fd, (struct sockaddr *)&address, sizeof address) != 0) {
         const char *cure = errno == EACCES ? "use sudo" : "is amm-tunneld running?";
         ctl_fail(CTL_NO_SERVER, "the tunnel server does not answer on %s: %s (%s)",
@@ -39,6 +46,10 @@ bool ctl_control_send(int fd, const struct amm_ipc_message *request)
         ctl_fail(CTL_NO_SERVER, "cannot ask the tunnel server: %s", strerror(errno));
         return false;
     }
+    if (request->type == AMM_IPC_EVENTS) { /* they come when they come */
+        const struct timeval no_limit = {0};
+        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &no_limit, sizeof no_limit);
+    }
     return true;
 }
 
@@ -49,7 +60,8 @@ bool ctl_control_next(int fd, struct amm_ipc_message *answer, enum ctl_exit *sta
     if (len <= 0 || !amm_ipc_decode(answer, amm_view(packet, (size_t)len))) {
         *status = CTL_NO_SERVER;
         ctl_fail(*status,
-                 len > 0
+                 len < 0 && errno == EAGAIN ? "the tunnel server does not answer"
+                 : len > 0
                      ? "the tunnel server gave an answer that is not understood (another version?)"
                      : "the tunnel server closed the connection");
         return false;

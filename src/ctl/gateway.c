@@ -16,6 +16,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { ROSTER_FILE_MAX = 4 << 20 };
@@ -38,6 +39,23 @@ static void close_gateways(struct gateways *g)
     }
 }
 
+/* The file is replaced when it changes: a lock that was waited for may be one of the former file.
+ */
+static bool lock_gateways(struct gateways *g, const char *file)
+{
+    struct stat locked, now;
+    for (;;) {
+        g->lock = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+        if (g->lock < 0 || flock(g->lock, LOCK_EX) != 0 || fstat(g->lock, &locked) != 0) {
+            return false;
+        }
+        if (stat(file, &now) == 0 && now.st_ino == locked.st_ino && now.st_dev == locked.st_dev) {
+            return true;
+        }
+        close(g->lock);
+    }
+}
+
 /* With `change`, other commands that change the file wait until close_gateways. */
 static enum ctl_exit open_gateways(const struct ctl *ctl, struct gateways *g, bool change)
 {
@@ -48,11 +66,8 @@ static enum ctl_exit open_gateways(const struct ctl *ctl, struct gateways *g, bo
         g->ports[g->n_ports] = (struct amm_roster_port){port->port, amm_pool_slots(&port->pool)};
     }
     const char *file = ctl->config->roster;
-    if (change) {
-        g->lock = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-        if (g->lock < 0 || flock(g->lock, LOCK_EX) != 0) {
-            return ctl_fail(CTL_FAILED, "%s: %s", file, strerror(errno));
-        }
+    if (change && !lock_gateways(g, file)) {
+        return ctl_fail(CTL_FAILED, "%s: %s", file, strerror(errno));
     }
     if (!amm_file_read(file, ROSTER_FILE_MAX, &g->text, error, sizeof error)) {
         return ctl_fail(CTL_FAILED, "%s", error);
@@ -191,7 +206,7 @@ static int gateway_add(const struct ctl *ctl, int argc, char **argv)
     }
     const char *name = argv[optind];
     struct gateways g;
-    char line[AMM_NAME_MAX + 32];
+    char line[AMM_NAME_MAX + 32] = "";
     enum ctl_exit status = open_gateways(ctl, &g, true);
     uint16_t now = status == CTL_OK ? amm_roster_any_port(g.roster, name) : 0;
     if (now != 0 && (port == 0 || amm_roster_slot(g.roster, name, (uint16_t)port) != 0)) {
@@ -209,6 +224,8 @@ static int gateway_add(const struct ctl *ctl, int argc, char **argv)
             }
             amm_write_bytes(&w, line, line_len);
             status = write_gateways(ctl, &g, amm_view(text, amm_writer_len(&w)));
+        } else if (status == CTL_OK) {
+            status = ctl_fail(CTL_FAILED, "out of memory");
         }
         free(text);
         if (status == CTL_OK) {
@@ -256,7 +273,8 @@ static int gateway_remove(const struct ctl *ctl, int argc, char **argv)
         uint8_t *text = malloc(g.text.len + 1);
         struct amm_writer w = amm_writer(text, text ? g.text.len + 1 : 0);
         without(amm_view_of(g.text), argv[1], &w);
-        status = write_gateways(ctl, &g, amm_view(text, amm_writer_len(&w)));
+        status = text ? write_gateways(ctl, &g, amm_view(text, amm_writer_len(&w)))
+                      : (enum ctl_exit)ctl_fail(CTL_FAILED, "out of memory");
         free(text);
     }
     close_gateways(&g);

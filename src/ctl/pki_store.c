@@ -236,7 +236,8 @@ bool pki_revoke(struct pki *pki, const char *name, size_t *count, char error[PKI
             ++*count;
         }
     }
-    return *count == 0 || (write_index(pki, error) && write_lists(pki, error));
+    /* Lists first: whoever could not write them finds nothing changed, and may ask again. */
+    return *count == 0 || (write_lists(pki, error) && write_index(pki, error));
 }
 
 /* ---- opening ---- */

@@ -208,6 +208,28 @@ static enum amm_tls_failure verdict_on(const struct pki_credential *gateway)
     return failure;
 }
 
+static void a_revocation_that_could_not_be_written_can_be_asked_for_again(void **state)
+{
+    (void)state;
+    struct pki pki;
+    struct pki_credential gateway;
+    char error[PKI_ERROR] = "", list[128], aside[160];
+    size_t count = 0;
+    issue_one(PKI_GATEWAY, "gw-3", &gateway);
+    snprintf(list, sizeof list, "%s/%s", pki_folder, AMM_PKI_CRL);
+    snprintf(aside, sizeof aside, "%s.aside", list);
+    assert_int_equal(rename(list, aside), 0);
+    assert_int_equal(mkdir(list, 0700), 0); /* nothing can be written in its place */
+    assert_true(pki_open(&pki, pki_folder, error));
+    assert_false(pki_revoke(&pki, "gw-3", &count, error));
+    pki_close(&pki);
+    assert_int_equal(rmdir(list), 0);
+    assert_int_equal(rename(aside, list), 0);
+    assert_int_equal(verdict_on(&gateway), AMM_TLS_OK);
+    assert_int_equal(revoke_all("gw-3"), 1);
+    assert_int_equal(verdict_on(&gateway), AMM_TLS_REVOKED);
+}
+
 static void gateways_join_until_they_are_revoked(void **state)
 {
     (void)state;
@@ -373,6 +395,7 @@ int main(void)
         cmocka_unit_test(a_refused_name_leaves_nothing_behind),
         cmocka_unit_test(a_folder_without_pki_is_named),
         cmocka_unit_test(gateways_join_until_they_are_revoked),
+        cmocka_unit_test(a_revocation_that_could_not_be_written_can_be_asked_for_again),
         cmocka_unit_test(certificates_last_as_long_as_their_kind),
         cmocka_unit_test(the_index_comes_back_as_it_was_written),
         cmocka_unit_test(a_damaged_index_is_refused_with_its_line),
