@@ -14,7 +14,7 @@ static uint32_t epoll_events(unsigned interest)
 {
     return (interest & AMM_READ ? (uint32_t)EPOLLIN : 0) |
            (interest & AMM_WRITE ? (uint32_t)EPOLLOUT : 0) |
-           (interest & AMM_EXCLUSIVE ? (uint32_t)EPOLLEXCLUSIVE : 0);
+           (interest & AMM_EDGE ? (uint32_t)EPOLLET : 0);
 }
 
 struct amm_loop *amm_loop_new(void)

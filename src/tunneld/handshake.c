@@ -19,8 +19,8 @@ enum { RECEIVE_ROUNDS = 4, NICE = 10, STORM = 32 };
 static bool watch(struct amm_handshake *h)
 {
     const struct amm_handoff *handoff = h->shared->handoff;
-    bool good =
-        amm_loop_add(h->loop, h->face->bell.fd, AMM_READ, handshake_tag(HANDSHAKE_TAG_BELL, 0));
+    bool good = amm_loop_add(h->loop, h->face->bell.fd, AMM_READ | AMM_EDGE,
+                             handshake_tag(HANDSHAKE_TAG_BELL, 0));
 
     for (uint32_t i = 0; good && i < handoff->n_listeners; i++) {
         h->sockets[i] = handoff->udp_handshake[i][h->index];
@@ -30,7 +30,7 @@ static bool watch(struct amm_handshake *h)
                 amm_loop_add(h->loop, h->sockets[i], AMM_READ, handshake_tag(HANDSHAKE_TAG_UDP, i));
         }
         if (good && h->listening[i] >= 0) {
-            good = amm_loop_add(h->loop, h->listening[i], AMM_READ | AMM_EXCLUSIVE,
+            good = amm_loop_add(h->loop, h->listening[i], AMM_READ,
                                 handshake_tag(HANDSHAKE_TAG_LISTEN, i));
         }
     }

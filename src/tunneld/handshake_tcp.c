@@ -82,7 +82,7 @@ void amm_handshake_accept(struct amm_handshake *h, struct amm_now now, uint32_t 
             accept_one(h, now, listener, fd, &remote, &local);
             continue;
         }
-        if (errno == EMFILE || errno == ENFILE) {
+        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
             amm_loop_change(h->loop, h->listening[listener], 0,
                             handshake_tag(HANDSHAKE_TAG_LISTEN, listener));
             h->accept_paused = true;
@@ -100,7 +100,7 @@ void amm_handshake_resume_accept(struct amm_handshake *h, struct amm_now now)
     h->accept_paused = false;
     for (uint32_t i = 0; i < h->shared->handoff->n_listeners; i++) {
         if (h->listening[i] >= 0) {
-            amm_loop_change(h->loop, h->listening[i], AMM_READ | AMM_EXCLUSIVE,
+            amm_loop_change(h->loop, h->listening[i], AMM_READ,
                             handshake_tag(HANDSHAKE_TAG_LISTEN, i));
         }
     }

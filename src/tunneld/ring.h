@@ -32,7 +32,8 @@ bool amm_ring_fits(struct amm_ring *ring, size_t len);
 void *amm_ring_peek(struct amm_ring *ring, size_t *len);
 void amm_ring_release(struct amm_ring *ring);
 
-/* One bell per consuming thread, whatever the number of its rings. Ringing costs one atomic load
+/* One bell per consuming thread, whatever the number of its rings, watched with AMM_EDGE: a ringer
+ * that is interrupted may ring when the answer has been given. Ringing costs one atomic load
  * while the consumer is awake. */
 struct amm_bell {
     int fd; /* eventfd; the consumer waits for it to become readable */

@@ -56,7 +56,7 @@ static bool watch_sockets(struct amm_worker *worker)
             return false;
         }
     }
-    return amm_loop_add(worker->loop, worker->face->bell.fd, AMM_READ,
+    return amm_loop_add(worker->loop, worker->face->bell.fd, AMM_READ | AMM_EDGE,
                         worker_tag(WORKER_TAG_BELL, 0));
 }
 
@@ -133,10 +133,9 @@ uint32_t amm_worker_adopted(const struct amm_worker *worker)
 /* ---- streams ---- */
 
 static void accept_stream(struct amm_worker *worker, struct amm_now now,
-                          const struct amm_cell_connection *cell)
+                          struct amm_cell_connection *cell)
 {
     struct amm_stream *stream = amm_stream_add(&worker->streams, cell->fd, &cell->path);
-    uint8_t early[sizeof(struct amm_frame_reader) + AMM_CONTROL_MAX];
 
     if (!stream) {
         close(cell->fd);
@@ -147,9 +146,7 @@ static void accept_stream(struct amm_worker *worker, struct amm_now now,
                       worker_tag(WORKER_TAG_TCP, cell->path.link))) {
         stream->broken = true;
     }
-    size_t len = cell->len < sizeof early ? cell->len : sizeof early;
-    memcpy(early, cell->bytes, len);
-    amm_worker_take_frames(worker, now, stream, (struct amm_span){early, len});
+    amm_worker_take_frames(worker, now, stream, (struct amm_span){cell->bytes, cell->len});
     amm_worker_flush_inner(worker);
 }
 
@@ -203,7 +200,7 @@ static void tend_streams(struct amm_worker *worker, struct amm_now now)
 
 /* ---- rings ---- */
 
-static void take_cell(struct amm_worker *worker, struct amm_now now, const void *record)
+static void take_cell(struct amm_worker *worker, struct amm_now now, void *record)
 {
     const struct amm_cell_command *command = record;
     const struct amm_cell_packet *packet = record;
@@ -247,7 +244,7 @@ static void take_down(struct amm_worker *worker, struct amm_now now)
 {
     for (uint16_t i = 0; i < worker->shared->n_handshake; i++) {
         struct amm_ring *ring = worker->shared->handshakes[i].down[worker->index];
-        const void *record;
+        void *record;
         size_t len;
         while ((record = amm_ring_peek(ring, &len))) {
             take_cell(worker, now, record);

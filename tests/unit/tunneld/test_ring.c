@@ -5,11 +5,13 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "io/loop.h"
 #include "tunneld/ring.h"
 
 #include <poll.h>
 #include <pthread.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { RECORDS = 200000, RING = 4096 };
 
@@ -152,6 +154,33 @@ static void records_cross_threads_whole_in_order_and_wake_the_sleeper(void **sta
     amm_ring_free(pair.ring);
 }
 
+/* The ringer is interrupted between its two steps, and the owner wakes for another reason. */
+static void a_bell_that_rings_late_is_heard_once(void **state)
+{
+    (void)state;
+    struct amm_bell bell;
+    struct amm_ready ready[AMM_LOOP_READY];
+    const uint64_t one = 1;
+    struct amm_loop *loop = amm_loop_new();
+    assert_true(amm_bell_init(&bell));
+    assert_true(amm_loop_add(loop, bell.fd, AMM_READ | AMM_EDGE, 0));
+    amm_bell_doze(&bell);
+    assert_true(atomic_exchange(&bell.asleep, 0));
+    amm_bell_answer(&bell);
+    assert_int_equal(write(bell.fd, &one, sizeof one), sizeof one);
+    for (unsigned round = 0; round < 3; round++) {
+        amm_bell_doze(&bell);
+        assert_int_equal(amm_loop_wait(loop, 0, ready), round == 0);
+        amm_bell_answer(&bell);
+    }
+    amm_bell_doze(&bell);
+    amm_bell_ring(&bell);
+    assert_int_equal(amm_loop_wait(loop, 0, ready), 1);
+    amm_bell_answer(&bell);
+    amm_bell_deinit(&bell);
+    amm_loop_free(loop);
+}
+
 static void a_bell_is_silent_while_its_owner_is_awake(void **state)
 {
     (void)state;
@@ -178,6 +207,7 @@ int main(void)
         cmocka_unit_test(what_fits_can_be_reserved_at_any_position),
         cmocka_unit_test(records_cross_threads_whole_in_order_and_wake_the_sleeper),
         cmocka_unit_test(a_bell_is_silent_while_its_owner_is_awake),
+        cmocka_unit_test(a_bell_that_rings_late_is_heard_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* A thin epoll set with deadlines. One owner thread. Level-triggered: what is not read is reported
- * again. */
+ * again, but for AMM_EDGE. */
 #pragma once
 
 #include "base/time.h"
@@ -12,7 +12,7 @@ struct amm_loop;
 enum amm_interest {
     AMM_READ = 1,
     AMM_WRITE = 2,
-    AMM_EXCLUSIVE = 4 /* with AMM_READ: one thread is woken */
+    AMM_EDGE = 4 /* with AMM_READ: reported once for each write to the other end */
 };
 
 enum { AMM_LOOP_READY = 64 };
