@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+enum { GOODBYE_TOKEN = UINT32_MAX };
+
 /* ---- set-up ---- */
 
 static bool make_parts(struct amm_control *control)
@@ -23,7 +25,7 @@ static bool make_parts(struct amm_control *control)
         }
     }
     return control->loop && control->journal &&
-           amm_loop_add(control->loop, control->shared->control_bell.fd, AMM_READ,
+           amm_loop_add(control->loop, control->shared->control_bell.fd, AMM_READ | AMM_EDGE,
                         control_tag(CONTROL_TAG_BELL, 0)) &&
            amm_loop_add(control->loop, handoff->channel, AMM_READ,
                         control_tag(CONTROL_TAG_CHANNEL, 0)) &&
@@ -131,7 +133,7 @@ static void take_report(struct amm_control *control, const void *record)
     if (event->kind == AMM_CELL_EVENT) {
         remember_client(control, event);
         amm_journal_add(control->journal, &event->event);
-    } else if (event->kind == AMM_CELL_ANSWER && control->stopping) {
+    } else if (event->kind == AMM_CELL_ANSWER && answer->token == GOODBYE_TOKEN) {
         control->goodbye_missing -= control->goodbye_missing != 0;
     } else if (event->kind == AMM_CELL_ANSWER) {
         amm_control_take_answer(control, answer);
@@ -167,7 +169,7 @@ static bool reports_wait(const struct amm_control *control)
 
 static void begin_goodbye(struct amm_control *control)
 {
-    struct amm_cell_order order = {.kind = AMM_CELL_GOODBYE, .token = UINT32_MAX};
+    struct amm_cell_order order = {.kind = AMM_CELL_GOODBYE, .token = GOODBYE_TOKEN};
 
     if (control->stopping) {
         return;

@@ -64,22 +64,25 @@ static bool next_session(struct amm_handshake *h, uint32_t *cursor, struct sessi
 
 /* ---- the walk ---- */
 
-static void push_answer(struct amm_handshake *h, uint32_t token, uint32_t sessions)
+/* Somebody waits for it: without room for it now, it is tried again. */
+static bool push_answer(struct amm_handshake *h, uint32_t token, uint32_t sessions)
 {
     struct amm_cell_answer *cell = amm_ring_reserve(h->face->reports, sizeof *cell);
-    if (cell) {
-        *cell = (struct amm_cell_answer){AMM_CELL_ANSWER, token, sessions};
-        amm_ring_commit(h->face->reports);
-        amm_bell_ring(&h->shared->control_bell);
+    if (!cell) {
+        h->congested = true;
+        return false;
     }
+    *cell = (struct amm_cell_answer){AMM_CELL_ANSWER, token, sessions};
+    amm_ring_commit(h->face->reports);
+    amm_bell_ring(&h->shared->control_bell);
+    return true;
 }
 
 static void end_review(struct amm_handshake *h)
 {
-    if (h->review.token) {
-        push_answer(h, h->review.token, h->review.closed);
+    if (!h->review.token || push_answer(h, h->review.token, h->review.closed)) {
+        h->review = (struct handshake_review){0};
     }
-    h->review = (struct handshake_review){0};
 }
 
 void amm_handshake_review(struct amm_handshake *h, struct amm_now now)
@@ -97,8 +100,8 @@ void amm_handshake_review(struct amm_handshake *h, struct amm_now now)
             amm_handshake_settle(h, now);
         }
     }
-    if (h->leaving && h->goodbye_token && !h->review.active && !amm_engine_sessions(h->engine)) {
-        push_answer(h, h->goodbye_token, 0);
+    if (h->leaving && h->goodbye_token && !h->review.active && !amm_engine_sessions(h->engine) &&
+        push_answer(h, h->goodbye_token, 0)) {
         h->goodbye_token = 0;
     }
 }

@@ -64,10 +64,15 @@ static void end(struct holder *holder, enum amm_holder_result result)
 static void raise_file_limit(void)
 {
     struct rlimit limit = {FILES_MAX, FILES_MAX}, now;
-    if (getrlimit(RLIMIT_NOFILE, &now) == 0 && now.rlim_max > limit.rlim_max) {
+    bool known = getrlimit(RLIMIT_NOFILE, &now) == 0;
+    if (known && now.rlim_max > limit.rlim_max) {
         limit.rlim_max = now.rlim_max;
     }
-    setrlimit(RLIMIT_NOFILE, &limit);
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0 && known) {
+        /* A container's root may not raise the hard limit: take all of it. */
+        now.rlim_cur = now.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &now);
+    }
 }
 
 /* In the child: nothing but standard streams and the channel is inherited, and no right. */
@@ -235,6 +240,9 @@ static void take_message(struct holder *holder)
                     amm_field_number("handshake-threads", holder->held.config.handshake_threads),
                     amm_field_number("engine", holder->engine),
                     amm_field_number("starts", holder->held.state->engine_starts));
+            if (holder->held.state->engine_starts > 1) {
+                reload(holder); /* what changed may have died with the former engine unanswered */
+            }
             break;
         case AMM_CHANNEL_RELOAD:
             reload(holder);
@@ -336,10 +344,16 @@ enum amm_holder_result amm_holder_run(const struct amm_tunneld_config *config)
         say(error);
         return AMM_HOLDER_CONFIG;
     }
+    /* Signals wait from here on: whoever ends a start half-way must not leave a namespace behind.
+     */
+    if (!take_signals(&holder)) {
+        say("out of memory or descriptors");
+        return AMM_HOLDER_FAILED;
+    }
     holder.result = amm_holdings_make(&holder.held, config, error, sizeof error);
     if (holder.result != AMM_HOLDER_OK) {
         say(error);
-    } else if (!take_signals(&holder) || !start_engine(&holder)) {
+    } else if (!start_engine(&holder)) {
         say("out of memory or descriptors");
         holder.result = AMM_HOLDER_FAILED;
     } else {
