@@ -73,28 +73,6 @@ static uint32_t address_peer(const struct amm_push *push)
     return push->topology == AMM_SUBNET ? 0 : push->remote;
 }
 
-static bool set_address(struct tunnel_device *device, const struct amm_settings *settings,
-                        const struct amm_push *push, char *error, size_t room)
-{
-    char ip[AMM_IPV4_TEXT];
-    bool is_subnet = push->topology == AMM_SUBNET;
-    const struct amm_route net = {push->local & push->remote, push->remote};
-    if (!may_be_address(push->local) ||
-        !(is_subnet ? amm_route_allowed(&net) : may_be_address(push->remote))) {
-        snprintf(error, room, "the server pushed %s, which is no private address: refused",
-                 amm_ipv4_text(push->local, ip));
-        return false;
-    }
-    uint16_t mtu = settings->mtu;
-    if (push->tun_mtu >= MTU_LEAST && push->tun_mtu < mtu) {
-        mtu = push->tun_mtu;
-    }
-    const struct amm_link_settings link = {.mtu = mtu, .tx_queue = 1000, .up = true};
-    return amm_link_set(device->name, &link, error, room) &&
-           amm_link_add_address(device->name, push->local, address_prefix(push), address_peer(push),
-                                error, room);
-}
-
 static uint32_t outer_ipv4(const struct amm_address *address)
 {
     return address->family == AMM_FAMILY_IPV4 ? amm_load_u32(address->ip) : 0;
@@ -119,6 +97,53 @@ static const char *objection(const struct tunnel_device *device, const struct am
         }
     }
     return NULL;
+}
+
+/* Why the pushed address is not taken over, or NULL: it comes with a route to its network or peer,
+ * to which the same applies. */
+static const char *address_objection(const struct tunnel_device *device,
+                                     const struct amm_push *push)
+{
+    char error[160];
+    bool is_subnet = push->topology == AMM_SUBNET;
+    const struct amm_route own = {push->local, UINT32_MAX};
+    const struct amm_route beyond = {is_subnet ? push->local & push->remote : push->remote,
+                                     is_subnet ? push->remote : UINT32_MAX};
+    struct amm_prefix *used = calloc(PREFIXES_MAX, sizeof *used);
+    int n = used ? amm_prefixes_list(used, PREFIXES_MAX, error, sizeof error) : 0;
+    n = n < PREFIXES_MAX ? n : PREFIXES_MAX;
+    const char *why = objection(device, &own, used, n);
+    why = why ? why : objection(device, &beyond, used, n);
+    free(used);
+    return why;
+}
+
+static bool set_address(struct tunnel_device *device, const struct amm_settings *settings,
+                        const struct amm_push *push, char *error, size_t room)
+{
+    char ip[AMM_IPV4_TEXT];
+    bool is_subnet = push->topology == AMM_SUBNET;
+    const struct amm_route net = {push->local & push->remote, push->remote};
+    if (!may_be_address(push->local) ||
+        !(is_subnet ? amm_route_allowed(&net) : may_be_address(push->remote))) {
+        snprintf(error, room, "the server pushed %s, which is no private address: refused",
+                 amm_ipv4_text(push->local, ip));
+        return false;
+    }
+    const char *why = address_objection(device, push);
+    if (why) {
+        snprintf(error, room, "the server pushed %s, but %s: refused",
+                 amm_ipv4_text(push->local, ip), why);
+        return false;
+    }
+    uint16_t mtu = settings->mtu;
+    if (push->tun_mtu >= MTU_LEAST && push->tun_mtu < mtu) {
+        mtu = push->tun_mtu;
+    }
+    const struct amm_link_settings link = {.mtu = mtu, .tx_queue = 1000, .up = true};
+    return amm_link_set(device->name, &link, error, room) &&
+           amm_link_add_address(device->name, push->local, address_prefix(push), address_peer(push),
+                                error, room);
 }
 
 static void set_route(struct tunnel_device *device, const struct amm_route *route,
