@@ -305,19 +305,38 @@ void amm_control_serve(struct amm_control *control, struct control_client *clien
     }
 }
 
+/* A free place, or that of the client which has been silent longest: who asks nothing cannot lock
+ * out who has something to ask. */
+static uint32_t make_place(struct amm_control *control)
+{
+    uint32_t silent = CONTROL_CLIENTS;
+
+    for (uint32_t i = 0; i < CONTROL_CLIENTS; i++) {
+        const struct control_client *client = &control->clients[i];
+        if (client->fd < 0) {
+            return i;
+        }
+        if (client->job == JOB_NONE && !client->pending &&
+            (silent == CONTROL_CLIENTS || client->number < control->clients[silent].number)) {
+            silent = i;
+        }
+    }
+    if (silent < CONTROL_CLIENTS) {
+        amm_control_close(control, &control->clients[silent]);
+    }
+    return silent;
+}
+
 void amm_control_accept(struct amm_control *control)
 {
     int fd;
     while ((fd = amm_unix_accept(control->shared->handoff->control)) >= 0) {
-        uint32_t i = 0;
-        while (i < CONTROL_CLIENTS && control->clients[i].fd >= 0) {
-            i++;
-        }
+        uint32_t i = make_place(control);
         if (i == CONTROL_CLIENTS ||
             !amm_loop_add(control->loop, fd, AMM_READ, control_tag(CONTROL_TAG_CLIENT, i))) {
             close(fd);
             return;
         }
-        control->clients[i] = (struct control_client){.fd = fd};
+        control->clients[i] = (struct control_client){.fd = fd, .number = ++control->connections};
     }
 }

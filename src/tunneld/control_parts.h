@@ -21,7 +21,8 @@ enum control_job {
 };
 
 struct control_client {
-    int fd; /* -1: unused */
+    int fd;          /* -1: unused */
+    uint64_t number; /* grows with each connection */
     enum control_job job;
     uint32_t step;      /* STATUS: phase; COUNTERS, REFUSALS: index */
     uint32_t port, row; /* STATUS: where the walk stands */
@@ -48,6 +49,7 @@ struct amm_control {
     int64_t certificate_ends;
     amm_time certificate_looked; /* when its end was looked at; 0 never */
     uint32_t next_token;
+    uint64_t connections;                 /* ever */
     char (*announced[AMM_PORTS_MAX])[48]; /* by slot: what the client said of itself */
     struct control_client clients[CONTROL_CLIENTS];
     bool stopping;

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -85,6 +86,8 @@ __attribute__((noreturn)) static void become_engine(const struct holder *holder,
     raise_file_limit();
     snprintf(number, sizeof number, "%d", ENGINE_FD);
     int self = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    /* What a careless parent left open would go on to the engine. */
+    close_range(ENGINE_FD + 1, ~0U, CLOSE_RANGE_CLOEXEC);
     bool ok = self >= 0 && (channel == ENGINE_FD ? fcntl(channel, F_SETFD, 0) == 0
                                                  : dup2(channel, ENGINE_FD) >= 0);
     snprintf(error, sizeof error, "cannot start the engine: %s", strerror(errno));
