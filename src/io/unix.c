@@ -55,14 +55,24 @@ static bool clear_stale(const char *path)
     return S_ISSOCK(info.st_mode) && errno == ECONNREFUSED && unlink(path) == 0;
 }
 
+/* The file has its mode from the start, and nothing follows a link that somebody might put in its
+ * place: a folder may belong to another user. */
+static bool bind_with(int fd, const struct sockaddr_un *name, mode_t mode)
+{
+    mode_t former = umask(0);
+    bool ok = fchmod(fd, mode) == 0 && bind(fd, (const struct sockaddr *)name, sizeof *name) == 0;
+    int cause = errno;
+    umask(former);
+    errno = cause;
+    return ok;
+}
+
 int amm_unix_listen(const char *path, mode_t mode, gid_t gid, char *error, size_t room)
 {
     struct sockaddr_un name;
     int fd = socket(AF_UNIX, FLAGS, 0);
-    /* fchmod before bind: the file never has more rights than it should, whatever the umask. */
-    if (fd < 0 || !make_name(&name, path) || !clear_stale(path) || fchmod(fd, mode) != 0 ||
-        bind(fd, (struct sockaddr *)&name, sizeof name) != 0 || chown(path, (uid_t)-1, gid) != 0 ||
-        chmod(path, mode) != 0 || listen(fd, BACKLOG) != 0) {
+    if (fd < 0 || !make_name(&name, path) || !clear_stale(path) || !bind_with(fd, &name, mode) ||
+        lchown(path, (uid_t)-1, gid) != 0 || listen(fd, BACKLOG) != 0) {
         snprintf(error, room, "%s: %s", path,
                  errno == EADDRINUSE ? "another process serves this socket" : strerror(errno));
         if (fd >= 0) {
