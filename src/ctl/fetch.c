@@ -104,6 +104,21 @@ static bool exchange(SSL *tls, const struct fetch *fetch, uint8_t **out, size_t 
     return answer != NULL;
 }
 
+/* What a gateway says is not to steer the operator's terminal; a file or a pipe gets every byte. */
+static void print_bytes(const uint8_t *bytes, size_t len)
+{
+    if (!isatty(STDOUT_FILENO)) {
+        fwrite(bytes, 1, len, stdout);
+        return;
+    }
+    for (size_t i = 0; i < len; i++) {
+        bool steers = (bytes[i] < ' ' && bytes[i] != '\n' && bytes[i] != '\t') || bytes[i] >= 0x7f;
+        if (!steers || bytes[i] != '\r') {
+            putchar(steers ? '?' : bytes[i]);
+        }
+    }
+}
+
 /* Prints the answer: the body, or with `head` all of it. The status line decides the exit code. */
 static enum ctl_exit print_answer(const struct fetch *fetch, const uint8_t *answer, size_t len)
 {
@@ -112,7 +127,7 @@ static enum ctl_exit print_answer(const struct fetch *fetch, const uint8_t *answ
         return ctl_fail(CTL_FAILED, "the gateway's answer is not HTTP");
     }
     size_t body = fetch->head ? 0 : (size_t)(end + 4 - answer);
-    fwrite(answer + body, 1, len - body, stdout);
+    print_bytes(answer + body, len - body);
     fflush(stdout);
     if (answer[9] != '2' && answer[9] != '3') {
         char line[128];
