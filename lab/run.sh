@@ -26,7 +26,7 @@ alive() {
   [ -n "$since" ] && [ "$(start_time "$pid")" = "$since" ]
 }
 
-# Ends the processes of var/run (TERM, then KILL after 5 s), namespaces and links.
+# Ends the processes of var/run (TERM, then KILL after 12 s: the server gives itself 10), namespaces and links.
 lab_clean() {
   local file pid name deadline
   [ -d "$run" ] || return 0
@@ -36,7 +36,7 @@ lab_clean() {
       kill -TERM "$pid" 2>/dev/null || true
     fi
   done
-  deadline=$((SECONDS + 5))
+  deadline=$((SECONDS + 12))
   for file in "$run"/*.pid; do
     [ -e "$file" ] || continue
     while alive "$file" && [ $SECONDS -lt $deadline ]; do sleep 0.05; done
@@ -178,7 +178,8 @@ lab_start() {
   build/bin/amm-tunneld --config var/amm.conf --check-config || exit 2
   build/bin/amm-tunneld --config var/amm.conf >var/tunneld.log 2>&1 &
   started tunneld $!
-  wait_for 15 server_answers || { tail -5 var/tunneld.log >&2; die "the tunnel server did not start (var/tunneld.log)"; }
+  # The server takes its namespace back itself, unless it is killed.
+  wait_for 15 server_answers && echo amm >>"$run/namespaces" || { tail -5 var/tunneld.log >&2; die "the tunnel server did not start (var/tunneld.log)"; }
   local n
   for ((n = 1; n <= gateways; n++)); do gateway_start "$n"; done
 }
