@@ -169,6 +169,7 @@ wait_for() {
 }
 
 server_answers() { alive "$run/tunneld.pid" && ctl tunnel status; }
+server_has_started() { ! alive "$run/tunneld.pid" || ctl tunnel status; }
 gateway_is_up() { ctl gateway fetch "$1"; }
 
 lab_start() {
@@ -179,7 +180,8 @@ lab_start() {
   build/bin/amm-tunneld --config var/amm.conf >var/tunneld.log 2>&1 &
   started tunneld $!
   # The server takes its namespace back itself, unless it is killed.
-  wait_for 15 server_answers && echo amm >>"$run/namespaces" || { tail -5 var/tunneld.log >&2; die "the tunnel server did not start (var/tunneld.log)"; }
+  wait_for 15 server_has_started || true
+  server_answers >/dev/null 2>&1 && echo amm >>"$run/namespaces" || { tail -5 var/tunneld.log >&2; die "the tunnel server did not start (var/tunneld.log)"; }
   local n
   for ((n = 1; n <= gateways; n++)); do gateway_start "$n"; done
 }
@@ -263,7 +265,8 @@ lab_run() {
   lab_clean
   need $packages_run
   build
-  trap 'trap - EXIT INT TERM HUP; lab_clean; exit $status' EXIT
+  # What fails on the way ends this shell with a code of its own: it must not be lost.
+  trap 'code=$?; trap - EXIT INT TERM HUP; lab_clean; exit $((status ? status : code))' EXIT
   trap 'status=130; exit' INT
   trap 'status=143; exit' TERM HUP
   lab_start
