@@ -1,10 +1,12 @@
 """The holder: what it makes, what it refuses to start with, what outlives an engine, what is left behind."""
 import os
 import signal
+import socket
+import subprocess
 
 import pytest
 
-from lab import Server, run, wait
+from lab import BIN, Server, run, wait
 
 
 def names(server):
@@ -44,6 +46,33 @@ def test_everything_is_made_and_nothing_is_left(server):
     assert server.process.stop() == 0
     assert server.tunnels not in names(server) and sockets(server) == ""
     assert not os.path.exists(server.folder / "tunneld.sock")
+
+
+def test_a_start_that_is_ended_half_way_leaves_nothing(server):
+    server.start(check=False)
+    wait("the namespace is there", lambda: server.tunnels in names(server), pause=0)
+    server.process.kill(signal.SIGTERM)
+    server.process.popen.wait(20)
+    assert server.process.popen.returncode == 0
+    assert server.tunnels not in names(server) and sockets(server) == ""
+
+
+def test_silent_clients_of_the_control_socket_lock_nobody_out(server):
+    server.start()
+    silent = [socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(40)]
+    for client in silent:
+        client.connect(str(server.folder / "tunneld.sock"))
+    assert server.ctl("tunnel", "status").returncode == 0
+    for client in silent:
+        client.close()
+
+
+def test_gateways_that_are_added_at_the_same_moment_all_get_their_place(server):
+    names = [f"bus-{i}" for i in range(40)]
+    running = [subprocess.Popen([BIN / "ammctl", "--config", server.config, "gateway", "add", name],
+                                stdout=subprocess.DEVNULL) for name in names]
+    assert [process.wait(60) for process in running] == [0] * len(names)
+    assert sorted(line.split()[0] for line in server.roster.read_text().splitlines()) == sorted(names)
 
 
 def test_after_a_killed_holder_the_next_one_cleans_up(server):

@@ -105,3 +105,13 @@ def test_tcp_follows_udp_when_udp_is_blocked(lab, pki):
     profile.write_text("remote 10.99.0.1 1194 udp\n" + profile.read_text())
     client = our_client(lab, gateway, profile)
     wait(lambda: f"joined\n{client.log}\n{server.log[-2000:]}", lambda: joined(lab, gateway), 90)
+
+
+def test_a_pushed_address_that_takes_the_gateways_own_is_refused(lab, pki):
+    (lab.folder / "router-stock").write_text("ifconfig-push 10.201.0.6 10.98.1.2\n")
+    stock_server(lab, pki, more=f"client-config-dir {lab.folder}")
+    gateway = lab.gateway()
+    client = our_client(lab, gateway, profile_for(pki, "udp", "none", "AES-256-GCM"))
+    wait(lambda: client.log, lambda: "event=options-refused" in client.log)
+    assert "a network of this gateway is inside it" in client.log
+    assert lab.ping(gateway, "10.99.0.1", count=1)[1] == 1 and client.running

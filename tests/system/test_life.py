@@ -102,6 +102,17 @@ def test_killed_engine_keeps_the_tunnel(lab, pki, server, kind):
 
 
 @KINDS
+def test_killed_engine_takes_tcp_tunnels_along_and_they_come_back(lab, pki, server, kind):
+    gateway, _ = join(lab, pki, server, kind, remote_only="tcp" if kind == "ours" else "tcp-client")
+    join(lab, pki, server, kind, "bus-2", 2)
+    [engine] = server.engine_pids()
+    lab.exec(lab.srv, "kill", "-KILL", engine)
+    wait("another engine runs", lambda: (server.engine_pids() or [engine]) != [engine])
+    wait("ping goes on", lambda: lab.ping(gateway, server.tunnel_address(1190), count=1)[1], 20)
+    assert sorted(p["name"] for p in server.status()["peers"]) == ["bus-1", "bus-2"]
+
+
+@KINDS
 def test_killed_server_gets_its_gateways_back(lab, pki, server, kind):
     _, client = join(lab, pki, server, kind, extra="" if kind == "ours" else "ping 2\nping-restart 6")
     server.process.kill()
