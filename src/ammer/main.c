@@ -3,6 +3,7 @@
 #include "config.h"
 #include "io/clock.h"
 #include "io/log.h"
+#include "io/privilege.h"
 #include "state_server.h"
 
 #include <getopt.h>
@@ -180,6 +181,7 @@ static int run(struct amm_settings *settings, const struct options *o)
 int main(int argc, char **argv)
 {
     struct options options = {0};
+    amm_process_fill_streams();
     if (!parse_options(&options, argc, argv)) {
         fputs(usage, stderr);
         return EXIT_CONFIG;

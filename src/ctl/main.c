@@ -2,6 +2,7 @@
 #include "ctl.h"
 
 #include "io/file.h"
+#include "io/privilege.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -147,6 +148,7 @@ int main(int argc, char **argv)
     static struct amm_tunneld_config config;
     struct ctl ctl = {0};
     const char *config_file = NULL;
+    amm_process_fill_streams();
     if (!take_global_options(&ctl, &config_file, &argc, argv)) {
         return CTL_USAGE;
     }

@@ -87,18 +87,15 @@ static int pki_init(const struct ctl *ctl, int argc, char **argv)
 static enum ctl_exit issue_to_files(struct pki *pki, enum pki_kind kind, const char *name,
                                     const struct arguments *arguments, const char *base)
 {
-    char error[PKI_ERROR], certificate[AMM_NAME_MAX + 32], key[AMM_NAME_MAX + 32];
+    char error[PKI_ERROR];
     struct pki_credential made;
-    snprintf(certificate, sizeof certificate, "%s.crt", base);
-    snprintf(key, sizeof key, "%s.key", base);
     bool ok = pki_issue(pki, kind, name, arguments->host, arguments->days, &made, error) &&
-              pki_write(pki, key, made.key, true, error) &&
-              pki_write(pki, certificate, made.certificate, false, error);
+              pki_write_credential(pki, base, &made, error);
     amm_wipe(&made, sizeof made);
     if (!ok) {
         return ctl_fail(CTL_FAILED, "%s", error);
     }
-    printf("%s/%s\n%s/%s\n", pki->folder, certificate, pki->folder, key);
+    printf("%s/%s.crt\n%s/%s.key\n", pki->folder, base, pki->folder, base);
     return CTL_OK;
 }
 

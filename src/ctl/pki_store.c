@@ -75,15 +75,24 @@ bool pki_write(const struct pki *pki, const char *name, const char *text, bool i
            amm_file_write(path, amm_view_str(text), is_secret ? 0600 : 0644, error, PKI_ERROR);
 }
 
-/* <base>.crt and <base>.key */
-static bool write_credential(const struct pki *pki, const char *base,
-                             const struct pki_credential *credential, char error[PKI_ERROR])
+bool pki_write_credential(const struct pki *pki, const char *base,
+                          const struct pki_credential *credential, char error[PKI_ERROR])
 {
-    char certificate[64], key[64];
+    char certificate[AMM_NAME_MAX + 32], fresh[AMM_NAME_MAX + 40], key[AMM_NAME_MAX + 32];
+    char from[PATH_MAX], to[PATH_MAX];
     snprintf(certificate, sizeof certificate, "%s.crt", base);
+    snprintf(fresh, sizeof fresh, "%s.new", certificate);
     snprintf(key, sizeof key, "%s.key", base);
-    return pki_write(pki, key, credential->key, true, error) &&
-           pki_write(pki, certificate, credential->certificate, false, error);
+    if (!path_of(pki, fresh, from, error) || !path_of(pki, certificate, to, error) ||
+        !pki_write(pki, fresh, credential->certificate, false, error)) {
+        return false;
+    }
+    bool ok = pki_write(pki, key, credential->key, true, error) &&
+              (rename(from, to) == 0 || fail(error, "%.300s: %s", to, strerror(errno)));
+    if (!ok) {
+        unlink(from);
+    }
+    return ok;
 }
 
 static bool write_index(const struct pki *pki, char error[PKI_ERROR])
@@ -128,7 +137,7 @@ static bool make_authority(const struct pki *pki, enum pki_kind kind, const char
     };
     return amm_pki_key_new(out->key, error, PKI_ERROR) &&
            amm_pki_issue(&request, out->key, NULL, out->key, out->certificate, error, PKI_ERROR) &&
-           write_credential(pki, pki_kinds[kind].authority, out, error);
+           pki_write_credential(pki, pki_kinds[kind].authority, out, error);
 }
 
 /* ---- revocation lists ---- */
@@ -321,7 +330,7 @@ static bool fill_folder(struct pki *pki, const char *organisation, const char *s
     amm_write_u8(&w, 0);
     ok = ok && pki_write(pki, AMM_PKI_CA, both, false, error) && write_channel_keys(pki, error) &&
          pki_issue(pki, PKI_SERVER, server, dns_name, 0, &made, error) &&
-         write_credential(pki, "server", &made, error) && write_lists(pki, error);
+         pki_write_credential(pki, "server", &made, error) && write_lists(pki, error);
     amm_wipe(&made, sizeof made);
     return ok;
 }

@@ -71,3 +71,7 @@ void pki_text_free(char *text);
 /* Writes <folder>/<name>. */
 bool pki_write(const struct pki *pki, const char *name, const char *text, bool is_secret,
                char error[PKI_ERROR]);
+
+/* Writes <folder>/<base>.key and .crt; without room for both, the former pair stays as it was. */
+bool pki_write_credential(const struct pki *pki, const char *base,
+                          const struct pki_credential *credential, char error[PKI_ERROR]);

@@ -1,6 +1,7 @@
 #include "io/privilege.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
 #include <pwd.h>
@@ -74,6 +75,17 @@ bool amm_privileges_drop_to(const struct amm_user *user, uint64_t keep, char *er
     }
     amm_process_seal();
     return true;
+}
+
+void amm_process_fill_streams(void)
+{
+    int fd;
+    do {
+        fd = open("/dev/null", O_RDWR); /* the lowest number that is free */
+    } while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0) {
+        close(fd);
+    }
 }
 
 void amm_process_seal(void)

@@ -85,6 +85,7 @@ int main(int argc, char **argv)
     static struct amm_tunneld_config config;
     const char *file = DEFAULT_CONFIG;
     bool only_check = false;
+    amm_process_fill_streams();
     for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         switch (option) {
         case CONFIG:

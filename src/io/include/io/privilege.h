@@ -22,5 +22,9 @@ bool amm_privileges_drop(const struct amm_user *user, char *error, size_t room);
  * on. */
 bool amm_privileges_drop_to(const struct amm_user *user, uint64_t keep, char *error, size_t room);
 
+/* Standard streams that the caller had closed lead to /dev/null, before a socket or a key file gets
+ * their number and what is printed. The first thing that a program does. */
+void amm_process_fill_streams(void);
+
 /* No core dumps, no ptrace by others: for processes that hold keys. */
 void amm_process_seal(void);
