@@ -56,6 +56,7 @@ lab_clean() {
 
 lab_stop() {
   if [ -d "$run" ]; then
+    [ "$(id -u)" = 0 ] || die "stop takes namespaces back: it needs root (sudo ./amm stop)"
     lab_clean
     say "stopped"
   else

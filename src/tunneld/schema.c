@@ -5,6 +5,7 @@
 #include "io/netns.h"
 
 #include <stdio.h>
+#include <sys/un.h>
 
 /* ---- values that are more than a number or a word ---- */
 
@@ -203,6 +204,8 @@ static const struct amm_conf_section sections[] = {
         "", name, AMM_CONF_BOOL, TOP(member), 0, 0, NULL, initial, false, doc, NULL                \
     }
 
+enum { SOCKET_PATH_MAX = sizeof((struct sockaddr_un *)NULL)->sun_path - 1 };
+
 static const struct amm_conf_key keys[] = {
     {"", "namespace", AMM_CONF_STRING, TOP(namespace_name), 1, 63, NULL, "amm", false,
      "Network namespace of the tunnels, made at the start and removed at the end. \"host\": none; "
@@ -212,8 +215,8 @@ static const struct amm_conf_key keys[] = {
     TEXT("user", user, "amm-tunneld", 1, "User (name or number) that the engine runs as."),
     TEXT("proxy-user", proxy_user, "amm-proxyd", 1,
          "The only user (name or number) that may open connections to gateways."),
-    TEXT("control-socket", control_socket, "/run/amm/tunneld.sock", 1,
-         "Where ammctl asks; for root and the group of `user`."),
+    {"", "control-socket", AMM_CONF_STRING, TOP(control_socket), 1, SOCKET_PATH_MAX, NULL,
+     "/run/amm/tunneld.sock", false, "Where ammctl asks; for root and the group of `user`.", NULL},
     {"", "gateways", AMM_CONF_STRING, TOP(roster), 1, 0, NULL, "/etc/amm/gateways.conf", true,
      "Which gateways may join: lines of name, port and slot.", NULL},
     TEXT("pki", pki, "/etc/amm/pki", 1,

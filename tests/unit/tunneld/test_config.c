@@ -96,6 +96,12 @@ static void values_are_refused_with_what_is_allowed(void **state)
     refused("namespace = a/b\n",
             "amm.conf:1: namespace: \"a/b\" is no name of a namespace (allowed: host, or letters, "
             "digits, '-', '_', '.')");
+    refused(
+        "control-socket = /0123456789012345678901234567890123456789012345678901234567890123456789"
+        "01234567890123456789012345678901234567\n",
+        "amm.conf:1: control-socket: "
+        "\"/01234567890123456789012345678901234567890123456789012345678901\" is "
+        "too long (allowed: up to 107 characters)");
     refused("[port 0]\n", "amm.conf:1: [port 0]: not a port (allowed: 1 to 65535)");
     refused("[port 1190]\n[port 1190]\n", "amm.conf:2: [port 1190]: stands twice");
     refused("[port 1190]\npool = 10.4.32.1/19\n",
