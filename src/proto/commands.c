@@ -40,9 +40,11 @@ static void not_installed(struct amm_engine *engine, struct amm_now now,
                           struct amm_session *session)
 {
     struct negotiation *n = negotiation_of(engine, session);
-    amm_session_clear(session, SESSION_INSTALLED);
+    if (session->state != SESSION_ESTABLISHED) {
+        amm_session_clear(session, SESSION_INSTALLED); /* else it still has the former keys */
+    }
     if (is_server(engine) && n != NULL && n->step == STEP_INSTALL) {
-        amm_server_not_installed(engine, n);
+        amm_server_not_installed(engine, session, n);
         amm_engine_run(engine, now, session);
         return;
     }

@@ -196,8 +196,9 @@ void amm_server_verdict(struct amm_engine *engine, struct amm_now now, struct am
 /* Begins to say the refusal of `n` (n->say) on an established session. */
 void amm_server_say(struct amm_engine *engine, struct negotiation *n);
 
-/* The data plane has no room for the peer. */
-void amm_server_not_installed(struct amm_engine *engine, struct negotiation *n);
+/* The data plane has no room for the peer, or none for its new keys. */
+void amm_server_not_installed(struct amm_engine *engine, struct amm_session *session,
+                              struct negotiation *n);
 
 /* Says goodbye on the control channel where the server wants it there; true if it does. */
 bool amm_client_say_exit(struct amm_engine *engine, struct amm_now now, struct amm_session *session,

@@ -52,6 +52,17 @@ static void refuse(struct amm_engine *engine, struct negotiation *n, enum amm_cl
     n->step = STEP_REFUSE;
 }
 
+/* An established session loses its place in the data plane at once; it ends when the client has
+ * been told, or cannot be. */
+static void refuse_renewal(struct amm_engine *engine, struct amm_session *session,
+                           struct negotiation *n, enum amm_close_reason reason, const char *text)
+{
+    amm_engine_plane(engine, session, AMM_PLANE_REMOVE);
+    amm_session_clear(session, SESSION_INSTALLED);
+    n->say = true;
+    refuse(engine, n, reason, AMM_REFUSE_RETRY, 0, text);
+}
+
 static void say_refusal(struct amm_engine *engine, struct amm_now now, struct amm_session *session,
                         struct negotiation *n)
 {
@@ -137,10 +148,7 @@ static void judge_renewal(struct amm_engine *engine, struct amm_session *session
 {
     if (!amm_session_is_same_login(session, identity, username)) {
         /* Whoever this is, the tunnel is not his. */
-        amm_engine_plane(engine, session, AMM_PLANE_REMOVE);
-        amm_session_clear(session, SESSION_INSTALLED);
-        refuse(engine, n, AMM_CLOSE_PROTOCOL, AMM_REFUSE_RETRY, 0,
-               "identity changed at renegotiation");
+        refuse_renewal(engine, session, n, AMM_CLOSE_PROTOCOL, "identity changed at renegotiation");
         return;
     }
     if (n->say) {
@@ -273,8 +281,14 @@ void amm_server_installed(struct amm_engine *engine, struct amm_now now,
     n->step = STEP_CONFIRM;
 }
 
-void amm_server_not_installed(struct amm_engine *engine, struct negotiation *n)
+void amm_server_not_installed(struct amm_engine *engine, struct amm_session *session,
+                              struct negotiation *n)
 {
+    if (session->state == SESSION_ESTABLISHED) {
+        refuse_renewal(engine, session, n, AMM_CLOSE_PROTOCOL,
+                       "the new keys could not be installed");
+        return;
+    }
     refuse(engine, n, AMM_CLOSE_REFUSED, AMM_REFUSE_RETRY, 60,
            "the server has no place for this tunnel");
 }
