@@ -11,6 +11,10 @@
  * it. */
 enum { UNREAD_MAX = 65536, RECORD_MAX = 16384 };
 
+/* More than this waiting for a peer that takes nothing is answers it has asked for without end (TLS
+ * 1.3 key updates): our own flights and a PUSH_REPLY are half of it. */
+enum { UNSENT_MAX = 65536 };
+
 static struct amm_tls *session_close(struct amm_tls *tls)
 {
     if (tls) {
@@ -61,6 +65,10 @@ static void session_feed(struct amm_tls *tls, struct amm_view bytes)
     }
     if (bytes.len > UNREAD_MAX - BIO_ctrl_pending(tls->in)) {
         fail(tls, AMM_TLS_PROTOCOL, "the peer sends more than a handshake needs");
+        return;
+    }
+    if (BIO_ctrl_pending(tls->out) > UNSENT_MAX) {
+        fail(tls, AMM_TLS_PROTOCOL, "the peer asks for more than it takes");
         return;
     }
     if (BIO_write(tls->in, bytes.data, (int)bytes.len) != (int)bytes.len) {

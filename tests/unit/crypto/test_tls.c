@@ -1,5 +1,7 @@
 #include "tls_pair.h"
 
+#include "tls_internal.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -158,6 +160,28 @@ static void bytes_without_end_are_refused(void **state)
     free_pair(&pair);
 }
 
+/* Each request is answered, and nobody takes the answers. */
+static void answers_without_end_are_not_kept(void **state)
+{
+    (void)state;
+    struct pair pair = open_pair(1250);
+    uint8_t bytes[1250];
+    size_t len = 0;
+    for (int i = 0; i < 20000 && amm_tls_openssl.step(pair.server) == AMM_TLS_OPEN; i++) {
+        assert_int_equal(SSL_key_update(pair.client->ssl, SSL_KEY_UPDATE_REQUESTED), 1);
+        assert_true(amm_tls_openssl.write(pair.client, amm_view_str("x")));
+        while ((len = amm_tls_openssl.drain(pair.client, bytes, sizeof bytes)) > 0) {
+            amm_tls_openssl.feed(pair.server, amm_view(bytes, len));
+        }
+        amm_tls_openssl.read(pair.server, bytes, sizeof bytes);
+    }
+    const char *detail;
+    assert_int_equal(amm_tls_openssl.step(pair.server), AMM_TLS_FAILED);
+    assert_int_equal(amm_tls_openssl.failure(pair.server, &detail), AMM_TLS_PROTOCOL);
+    assert_string_equal(detail, "the peer asks for more than it takes");
+    free_pair(&pair);
+}
+
 static void a_flipped_bit_after_the_handshake_ends_the_session(void **state)
 {
     (void)state;
@@ -228,6 +252,7 @@ int main(void)
         cmocka_unit_test(a_server_flight_without_tickets_stays_silent_afterwards),
         cmocka_unit_test(garbage_ends_the_session),
         cmocka_unit_test(bytes_without_end_are_refused),
+        cmocka_unit_test(answers_without_end_are_not_kept),
         cmocka_unit_test(a_flipped_bit_after_the_handshake_ends_the_session),
         cmocka_unit_test(contexts_refuse_bad_settings_in_words),
     };
