@@ -2,6 +2,8 @@
 
 #include "words.h"
 
+enum { COMMANDS_MAX = 64 }; /* in one record */
+
 /* ---- reading ---- */
 
 static bool is_printable(uint8_t c)
@@ -36,13 +38,15 @@ static bool first_command(struct amm_view record, struct amm_view *command, size
     return true;
 }
 
-/* A record is good or bad as a whole: nothing of a bad one may have been obeyed (TEXT-3). */
+/* A record is good or bad as a whole: nothing of a bad one may have been obeyed (TEXT-3). The bound
+ * keeps a record of thousands of tiny commands, each of which costs a look at all that follow, from
+ * being cheaper to send than to read. */
 static bool is_good_record(struct amm_view record)
 {
-    while (record.len > 0) {
+    for (unsigned n = 0; record.len > 0; n++) {
         struct amm_view command;
         size_t eaten;
-        if (!first_command(record, &command, &eaten)) {
+        if (n == COMMANDS_MAX || !first_command(record, &command, &eaten)) {
             return false;
         }
         record = amm_view(record.data + eaten, record.len - eaten);

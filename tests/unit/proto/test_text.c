@@ -66,6 +66,23 @@ static void a_record_with_anything_unprintable_is_bad_as_a_whole(void **state)
     assert_bad(amm_view("EXIT\0INFO", 9));
 }
 
+static void a_record_of_too_many_commands_is_bad_as_a_whole(void **state)
+{
+    (void)state;
+    uint8_t record[2 * 65];
+    struct amm_text text;
+    for (size_t i = 0; i < sizeof record; i++) {
+        record[i] = i % 2 == 0 ? 'A' : 0;
+    }
+    struct amm_view rest = amm_view(record, sizeof record);
+    assert_int_equal(amm_text_next(&rest, &text), AMM_TEXT_BAD);
+    rest = amm_view(record, 2 * 64);
+    for (int i = 0; i < 64; i++) {
+        assert_int_equal(amm_text_next(&rest, &text), AMM_TEXT_TAKEN);
+    }
+    assert_int_equal(amm_text_next(&rest, &text), AMM_TEXT_END);
+}
+
 static void a_temporary_refusal_is_read_with_its_flags(void **state)
 {
     struct amm_text text =
@@ -157,6 +174,7 @@ int main(void)
         cmocka_unit_test(every_known_command_is_told_by_its_first_word),
         cmocka_unit_test(several_commands_in_one_record_are_split),
         cmocka_unit_test(a_record_with_anything_unprintable_is_bad_as_a_whole),
+        cmocka_unit_test(a_record_of_too_many_commands_is_bad_as_a_whole),
         cmocka_unit_test(a_temporary_refusal_is_read_with_its_flags),
         cmocka_unit_test(a_plain_refusal_is_final),
         cmocka_unit_test(a_restart_may_name_the_next_remote),
