@@ -91,6 +91,9 @@ static void adopt(struct amm_engine *engine, struct amm_now now, struct amm_sess
             amm_duration spread = (amm_duration)amm_random_below(&engine->env.random, ADOPT_SPREAD);
             session->renegotiate_at = amm_time_after(now.mono, 1 + spread);
         }
+        if (session->keys_expire <= now.mono) {
+            session->keys_expire = amm_time_after(now.mono, 1); /* ran out while nobody looked */
+        }
         amm_engine_settle(engine, now, session);
         if (is_server(engine)) {
             amm_limiter_know(engine->limiter, amm_address_prefix(&session->path.remote));

@@ -112,6 +112,17 @@ static void a_refused_renewal_that_nobody_hears_leaves_no_session_behind(void **
     expect_nothing_left();
 }
 
+static void keys_whose_time_ended_while_no_process_ran_are_not_used_on(void **state)
+{
+    (void)state;
+    struct amm_session *session = join();
+    session->keys_expire = lab->now.mono + AMM_SECOND;
+    lab->now.mono += 2 * AMM_SECOND;
+    lab_restart_server(lab);
+    lab_run(lab, AMM_SECOND);
+    expect_nothing_left();
+}
+
 int main(void)
 {
 #define WITH_LAB(test) cmocka_unit_test_setup_teardown(test, start, stop)
@@ -119,6 +130,7 @@ int main(void)
         WITH_LAB(a_changed_identity_ends_the_session_of_a_client_that_does_not_listen),
         WITH_LAB(a_renewal_that_the_data_plane_refuses_leaves_no_peer_behind),
         WITH_LAB(a_refused_renewal_that_nobody_hears_leaves_no_session_behind),
+        WITH_LAB(keys_whose_time_ended_while_no_process_ran_are_not_used_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
