@@ -173,7 +173,8 @@ static void give_verdict(struct lab *lab, const struct amm_event *event)
     if (command.accept) {
         unsigned slot = (unsigned)atoi(event->identity.name + 3) + 1;
         amm_push_set_slot(&command.push, &lab->pool, slot);
-        command.push.peer_id = amm_peer_id(++lab->generation, slot);
+        command.push.peer_id =
+            lab->no_peer_id ? AMM_NO_PEER_ID : amm_peer_id(++lab->generation, slot);
         command.push.ping = 10;
         command.push.ping_restart = 60;
         command.push.tun_mtu = 1400;

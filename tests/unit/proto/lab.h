@@ -47,6 +47,7 @@ struct lab {
 
     /* what the server's outside decides */
     bool hold_verdict;
+    bool no_peer_id;            /* is pushed, as by servers before OpenVPN 2.4 */
     struct amm_command verdict; /* without kind and session; accept unless changed */
 
     struct lab_client clients[LAB_CLIENTS];

@@ -195,6 +195,45 @@ static void answers_to_others_are_not_taken(void **state)
     lab_expect_joined(lab, 0);
 }
 
+/* Our server has no use for DATA_V1: the plane of a client takes its place. */
+static void speak_data_v1(void)
+{
+    struct amm_plane_config config = {
+        .role = AMM_CLIENT, .n_workers = 1, .mtu = 1400, .lame_duck = 3600 * AMM_SECOND};
+    amm_plane_free(lab->plane);
+    lab->plane = amm_plane_new(&config, lab->peers, 1, lab->aead, &lab->drops, lab->now);
+    assert_non_null(lab->plane);
+    lab->no_peer_id = true;
+    lab->hold_plane = true;
+    lab_connect(lab, 0);
+    lab_settle(lab);
+    assert_int_equal(lab->n_held, 1);
+    lab->held[0].data_v1 = 1;
+    lab->held[0].inner_ip = amm_pool_server(&lab->pool);
+    lab_release_plane(lab);
+    lab_settle(lab);
+}
+
+static void a_server_without_peer_ids_gets_data_v1(void **state)
+{
+    (void)state;
+    speak_data_v1();
+    lab_expect_joined(lab, 0);
+    assert_int_equal(lab_client_event(&lab->clients[0], AMM_EVENT_PUSHED)->push.peer_id,
+                     AMM_NO_PEER_ID);
+    uint8_t packet[28] = {0x45, [3] = 28}, out[128];
+    struct amm_path path;
+    struct amm_span sealed = amm_client_seal(lab->clients[0].client, lab->now,
+                                             amm_view(packet, sizeof packet), out, &path);
+    assert_int_equal(sealed.len, 1 + 4 + 16 + sizeof packet);
+    assert_int_equal(sealed.data[0] >> 3, AMM_OP_DATA_V1);
+
+    amm_client_renegotiate(lab->clients[0].client, lab->now);
+    lab_run(lab, 5 * AMM_SECOND);
+    assert_non_null(lab_client_event(&lab->clients[0], AMM_EVENT_RENEWED));
+    assert_true(lab_ping(lab, 0));
+}
+
 static void release(struct amm_engine_config *config)
 {
     config->release_tls = true;
@@ -251,6 +290,7 @@ int main(void)
         WITH_LAB(connecting_again_drops_the_former_session_silently),
         WITH_LAB(packets_from_elsewhere_are_not_taken),
         WITH_LAB(answers_to_others_are_not_taken),
+        WITH_LAB(a_server_without_peer_ids_gets_data_v1),
         WITH_LAB(tls_is_kept_or_released_as_asked),
         WITH_LAB(the_same_seed_gives_the_same_packets),
     };
