@@ -10,6 +10,8 @@
 
 #include <stdlib.h>
 
+enum { PREFIX_SHARE_MIN = 16 };
+
 /* A stranger's packet, opened without a session. */
 struct stranger {
     const struct amm_path *path;
@@ -143,11 +145,43 @@ static bool has_room_for_sid(const struct amm_engine *engine, uint64_t client_si
     return n < SAME_SID_MAX;
 }
 
+/* May this sender begin one more handshake? A prefix that nobody has ever joined from gets a
+ * quarter of the places, so that one host cannot take them all; its own oldest one makes room, if
+ * that has been waiting for a while. Prefixes that are known, and holders of a tls-crypt-v2 key,
+ * are not counted: behind one address of a carrier stand thousands of gateways. */
+static bool make_room_for_prefix(struct amm_engine *engine, struct amm_now now,
+                                 const struct stranger *s)
+{
+    uint64_t prefix = amm_address_prefix(&s->path->remote);
+    uint32_t share = engine->config.n_negotiations / 4;
+    uint32_t n = 0;
+    struct negotiation *oldest = NULL;
+    if (share < PREFIX_SHARE_MIN) {
+        share = PREFIX_SHARE_MIN;
+    }
+    if (s->is_v2 || engine->n_negotiations < share || amm_limiter_knows(engine->limiter, prefix)) {
+        return true;
+    }
+    for (struct negotiation *at = engine->oldest; at != NULL; at = at->newer) {
+        const struct amm_session *session = &engine->sessions[at->session];
+        if (session->state == SESSION_HANDSHAKE &&
+            amm_address_prefix(&session->path.remote) == prefix) {
+            oldest = oldest == NULL ? at : oldest;
+            n++;
+        }
+    }
+    return n < share || amm_engine_evict(engine, now, oldest);
+}
+
 static struct amm_session *create(struct amm_engine *engine, struct amm_now now,
                                   const struct stranger *s, uint64_t own_sid, uint32_t next_message)
 {
     uint64_t client_sid = s->opened.control.own_sid;
     struct amm_session *session = NULL;
+    if (!make_room_for_prefix(engine, now, s)) {
+        amm_drop(engine->drops, AMM_DROP_HANDSHAKE_LIMIT);
+        return NULL;
+    }
     if (has_room_for_sid(engine, client_sid)) {
         session = amm_engine_take_session(engine, s->path, own_sid, client_sid);
     }

@@ -149,6 +149,9 @@ struct negotiation *amm_engine_negotiate(struct amm_engine *engine, struct amm_n
                                          struct amm_session *session, uint8_t key_id,
                                          uint32_t next_message);
 
+/* Ends the half-open handshake `n` to make room; false if it made progress a moment ago. */
+bool amm_engine_evict(struct amm_engine *engine, struct amm_now now, const struct negotiation *n);
+
 /* Detaches and frees the session's negotiation; its numbers stay behind for late repetitions. */
 void amm_engine_drop_negotiation(struct amm_engine *engine, struct amm_session *session);
 

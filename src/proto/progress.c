@@ -25,22 +25,25 @@ void amm_engine_made_progress(struct amm_engine *engine, struct amm_now now, str
     link_newest(engine, now, n);
 }
 
+bool amm_engine_evict(struct amm_engine *engine, struct amm_now now, const struct negotiation *n)
+{
+    if (now.mono - n->progress < EVICT_IDLE) {
+        return false;
+    }
+    amm_engine_end_because(engine, &engine->sessions[n->session], AMM_CLOSE_TIMEOUT,
+                           "too many handshakes under way", AMM_PLANE_REMOVE);
+    return true;
+}
+
 /* Room for one more: the handshake that has been waiting longest goes, if it has been for a while.
  */
 static bool evict_one(struct amm_engine *engine, struct amm_now now)
 {
-    for (struct negotiation *n = engine->oldest; n != NULL; n = n->newer) {
-        struct amm_session *session = &engine->sessions[n->session];
-        if (now.mono - n->progress < EVICT_IDLE) {
-            return false;
-        }
-        if (session->state == SESSION_HANDSHAKE) {
-            amm_engine_end_because(engine, session, AMM_CLOSE_TIMEOUT,
-                                   "too many handshakes under way", AMM_PLANE_REMOVE);
-            return true;
-        }
+    const struct negotiation *n = engine->oldest;
+    while (n != NULL && engine->sessions[n->session].state != SESSION_HANDSHAKE) {
+        n = n->newer;
     }
-    return false;
+    return n != NULL && amm_engine_evict(engine, now, n);
 }
 
 struct negotiation *amm_engine_negotiate(struct amm_engine *engine, struct amm_now now,
@@ -126,11 +129,13 @@ static void read_records(struct amm_engine *engine, struct amm_now now, struct a
                          struct negotiation *n)
 {
     const struct amm_tls_ops *tls = engine->env.tls;
+    size_t longest = 0;
     while (!n->session_over && !n->finished && amm_negotiation_tls_state(n, tls) == AMM_TLS_OPEN) {
         size_t len = tls->read(n->tls, engine->record, sizeof engine->record);
         if (len == 0) {
             break;
         }
+        longest = len > longest ? len : longest;
         if (n->step == STEP_LINGER || n->step == STEP_REFUSE) {
             continue;
         }
@@ -141,7 +146,7 @@ static void read_records(struct amm_engine *engine, struct amm_now now, struct a
             amm_client_record(engine, now, session, n, record);
         }
     }
-    amm_wipe(engine->record, AMM_PRE_MASTER + 2 * AMM_RANDOM + 5);
+    amm_wipe(engine->record, longest); /* key material, and a password behind it */
 }
 
 static void pump(struct amm_engine *engine, struct amm_now now, struct amm_session *session,

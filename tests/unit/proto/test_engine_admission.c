@@ -256,6 +256,49 @@ static void half_open_handshakes_are_evicted_oldest_first(void **state)
     assert_int_equal(event.session.tag, 1);
 }
 
+static void many_handshakes(struct amm_engine_config *config)
+{
+    config->n_sessions = 200;
+    config->n_negotiations = 128;
+    config->resets_per_prefix = 1000;
+}
+
+static bool open_half(const struct amm_path *path, uint64_t sid)
+{
+    struct amm_control first = first_of(sid, cookie_for(path, sid)), reply;
+    bool taken = input(path, &first);
+    while (answer(&reply)) {
+    }
+    return taken;
+}
+
+/* How many half-open handshakes are taken from there at one moment. */
+static unsigned fill_from(const struct amm_path *path, uint64_t sid)
+{
+    unsigned n = 0;
+    while (n < 100 && open_half(path, sid + n)) {
+        n++;
+    }
+    return n;
+}
+
+static void a_prefix_holds_a_quarter_of_the_handshakes_until_somebody_joins_from_it(void **state)
+{
+    (void)state;
+    start_with(LAB_NONE, AMM_UDP, many_handshakes);
+    struct amm_path other = *path_of(0);
+    amm_address_parse(&other.remote, "203.0.113.1", 5000);
+    assert_int_equal(fill_from(&other, 1000), 32);
+    assert_int_equal(lab->drops.count[AMM_DROP_HANDSHAKE_LIMIT], 1);
+    lab->now.mono += AMM_SECOND;
+    assert_true(open_half(&other, 1100)); /* in place of its own oldest one */
+    assert_int_equal(amm_engine_negotiating(lab->engine), 32);
+    lab_connect(lab, 0); /* from another prefix */
+    lab_settle(lab);
+    lab_expect_joined(lab, 0);
+    assert_true(fill_from(path_of(1), 2000) > 32); /* known by now */
+}
+
 static void half_open_handshakes_end_after_their_window(void **state)
 {
     (void)state;
@@ -454,6 +497,7 @@ int main(void)
         WITH_LAB(what_is_not_a_handshake_is_dropped_without_a_word),
         WITH_LAB(zero_session_ids_and_resets_under_other_key_ids_are_dropped),
         WITH_LAB(half_open_handshakes_are_evicted_oldest_first),
+        WITH_LAB(a_prefix_holds_a_quarter_of_the_handshakes_until_somebody_joins_from_it),
         WITH_LAB(half_open_handshakes_end_after_their_window),
         WITH_LAB(one_session_id_has_few_sessions),
         WITH_LAB(a_reset_of_a_session_that_exists_is_not_answered),
