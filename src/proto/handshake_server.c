@@ -159,6 +159,10 @@ static void judge_renewal(struct amm_engine *engine, struct amm_session *session
         amm_negotiation_over(n, AMM_CLOSE_PROTOCOL, "data keys could not be made");
         return;
     }
+    /* The certificate may be a newer one of the same key: revocation goes by its serial number. */
+    amm_session_open(session);
+    session->identity = *identity;
+    amm_session_shut(session);
     n->step = STEP_INSTALL;
 }
 

@@ -123,6 +123,28 @@ static void keys_whose_time_ended_while_no_process_ran_are_not_used_on(void **st
     expect_nothing_left();
 }
 
+/* Revocation goes by the serial number: what counts is the certificate that was shown last. */
+static void a_newer_certificate_of_the_same_key_is_the_one_that_can_be_revoked(void **state)
+{
+    (void)state;
+    struct amm_session *session = join();
+    struct amm_identity shown = session->identity;
+    session->identity.serial[19] ^= 1;
+    amm_client_renegotiate(lab->clients[0].client, lab->now);
+    lab_run(lab, 5 * AMM_SECOND);
+    assert_int_equal(lab_count(lab, AMM_EVENT_RENEWED), 1);
+    assert_memory_equal(session->identity.serial, shown.serial, sizeof shown.serial);
+}
+
+/* ---- secrets ---- */
+
+static void no_password_stays_in_memory_after_a_login(void **state)
+{
+    (void)state;
+    join();
+    assert_null(memmem(lab->engine->record, sizeof lab->engine->record, "secret", 6));
+}
+
 int main(void)
 {
 #define WITH_LAB(test) cmocka_unit_test_setup_teardown(test, start, stop)
@@ -130,6 +152,8 @@ int main(void)
         WITH_LAB(a_changed_identity_ends_the_session_of_a_client_that_does_not_listen),
         WITH_LAB(a_renewal_that_the_data_plane_refuses_leaves_no_peer_behind),
         WITH_LAB(a_refused_renewal_that_nobody_hears_leaves_no_session_behind),
+        WITH_LAB(a_newer_certificate_of_the_same_key_is_the_one_that_can_be_revoked),
+        WITH_LAB(no_password_stays_in_memory_after_a_login),
         WITH_LAB(keys_whose_time_ended_while_no_process_ran_are_not_used_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
