@@ -1,0 +1,82 @@
+/* An HTTP/1.1 client connection: one server, one request at a time, on the owner's loop.
+ *
+ * No name lookup here: the caller gives addresses. Everything is non-blocking; the owner waits for
+ * `fd` and `deadline` and calls `step`. */
+#pragma once
+
+#include "base/address.h"
+#include "base/time.h"
+#include "crypto/identity.h"
+#include "http/message.h"
+#include "http/tls.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct amm_http_client;
+
+struct amm_http_client_settings {
+    struct amm_address address; /* of the server */
+    const char *unix_path;      /* instead of an address; NULL: none. Copied. */
+    const char *host;           /* for Host and, with TLS, for the server's name; copied */
+    struct amm_http_tls *tls;   /* NULL: plain text; a reference is taken */
+    const char *server_name;    /* with TLS: name that the certificate must have (SAN, else common
+                                   name); NULL: `host` without its port; "": any */
+    struct amm_view key_pin;    /* 32 bytes SHA-256 of the server's public key, or empty; checked
+                                   before the first request byte */
+    const char *bind_device;    /* NULL, or the interface to go out by */
+    amm_time connect_deadline;  /* TCP and TLS; 0: 15 s */
+    amm_time answer_deadline;   /* from the request to the end of the answer's head; 0: 30 s */
+    amm_time idle_deadline;     /* between pieces of a body; 0: 30 s */
+};
+
+struct amm_http_client *amm_http_client_new(const struct amm_http_client_settings *settings,
+                                            struct amm_now now); /* NULL: out of memory */
+struct amm_http_client *amm_http_client_free(struct amm_http_client *client); /* closes; NULL is fine */
+
+/* A TLS session to resume, kept by the owner over connections; both may be called any time. */
+struct amm_http_session; /* opaque; freed with amm_http_session_free */
+void amm_http_client_resume(struct amm_http_client *client, const struct amm_http_session *session);
+struct amm_http_session *amm_http_client_session(struct amm_http_client *client); /* NULL: none */
+struct amm_http_session *amm_http_session_free(struct amm_http_session *session);
+
+/* Queues the whole request: head as written with amm_http_write_* (without Host, Content-Length and
+ * the empty line, which are added here) and body. All is copied. One at a time. */
+bool amm_http_client_request(struct amm_http_client *client, struct amm_view method,
+                             struct amm_view target, struct amm_view fields, struct amm_view body);
+
+enum amm_http_event_kind {
+    AMM_HTTP_EVENT_NONE,
+    AMM_HTTP_EVENT_HEAD, /* `response` */
+    AMM_HTTP_EVENT_BODY, /* `content`: the next piece */
+    AMM_HTTP_EVENT_DONE, /* the answer is whole; another request may be made if keep_alive */
+    AMM_HTTP_EVENT_FAILED, /* `error` in words; the connection is over */
+};
+
+struct amm_http_event {
+    enum amm_http_event_kind kind;
+    const struct amm_http_response *response;
+    struct amm_view content;
+    const char *error;   /* "connection refused", "certificate has expired", ... */
+    enum amm_tls_failure tls_failure; /* AMM_TLS_OK unless TLS was the reason */
+    bool keep_alive;
+};
+
+int amm_http_client_fd(const struct amm_http_client *client); /* may change after step; -1: none */
+unsigned amm_http_client_interest(const struct amm_http_client *client); /* enum amm_interest */
+amm_time amm_http_client_deadline(const struct amm_http_client *client);
+
+/* Does what can be done now and gives the next event; call until it gives NONE. What an event points
+ * to is valid until the next call. */
+void amm_http_client_step(struct amm_http_client *client, struct amm_now now,
+                          struct amm_http_event *out);
+
+/* Bytes of TCP payload so far, of this connection: for byte budgets. */
+void amm_http_client_bytes(const struct amm_http_client *client, uint64_t *in, uint64_t *out);
+
+/* Who the server proved to be; NULL before TLS is up or without it. */
+const struct amm_identity *amm_http_client_server(const struct amm_http_client *client);
+
+/* Address of our own end; family NONE while there is none. */
+struct amm_address amm_http_client_local(const struct amm_http_client *client);

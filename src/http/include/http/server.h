@@ -1,0 +1,119 @@
+/* An HTTP/1.1 server: listeners, TLS, deadlines and limits, one thread each.
+ *
+ * A server thread owns an epoll loop with its connections. A request is handed to `handle` when its
+ * head and (if it is small enough to be buffered) its body are there; the answer may be given at
+ * once or later, from any thread, by `amm_http_answer`. So a handler never blocks, and ammd can give
+ * all requests to one thread that commits many of them at once.
+ *
+ * Connections do one request at a time: the next one is read when the answer is sent (pipelined
+ * bytes wait in the kernel or the buffer). */
+#pragma once
+
+#include "base/address.h"
+#include "base/time.h"
+#include "crypto/identity.h"
+#include "http/message.h"
+#include "http/tls.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct amm_http_server;
+
+/* Names a request for its answer: stays valid for ever; an answer to a connection that is gone is
+ * thrown away. */
+struct amm_http_ref {
+    uint32_t connection, generation;
+};
+
+/* What a handler sees. All views are valid until it returns: copy what is needed later. */
+struct amm_http_call {
+    struct amm_http_server *server;
+    struct amm_http_ref ref;
+    const struct amm_http_request *request;
+    struct amm_view body;             /* whole, decoded */
+    struct amm_address remote, local; /* of the socket, never of a header; family NONE: unix socket */
+    uint32_t listener;                /* `tag` of the listener */
+    uint32_t uid;                     /* unix sockets: user of the peer; else UINT32_MAX */
+    const struct amm_identity *client; /* verified certificate of the client; NULL: none */
+    bool is_tls;
+    bool resumed;                     /* the TLS session was resumed: nothing was checked anew */
+};
+
+struct amm_http_settings {
+    /* The server's only call out, in the server's thread. It must answer, now or later. */
+    void (*handle)(void *context, const struct amm_http_call *call);
+
+    /* The largest body that this request may have, asked when its head is there: a larger one is
+     * refused with 413 before it is read. 0: none. At most 64 MiB. NULL: 1 MiB for all. */
+    size_t (*body_limit)(void *context, const struct amm_http_call *call);
+
+    /* A streaming answer (amm_http_answer with `stream`) ended because the peer left. May be NULL. */
+    void (*gone)(void *context, struct amm_http_ref ref);
+
+    void *context;
+    unsigned connections;   /* at most, of all listeners; beyond it the oldest idle one goes */
+    unsigned per_prefix;    /* at most from one prefix (amm_address_prefix); 0: no limit */
+    amm_time head_deadline; /* until the head is whole: 10 s */
+    amm_time idle_deadline; /* between requests: 60 s */
+    uint32_t body_rate;     /* bytes a second that a body must have at least: 1000 */
+    const char *name;       /* of the Server field; NULL: none */
+};
+
+/* Sane defaults for all but `handle`. */
+void amm_http_settings_init(struct amm_http_settings *settings);
+
+/* NULL: out of memory or descriptors. */
+struct amm_http_server *amm_http_server_new(const struct amm_http_settings *settings);
+
+/* Takes over a listening socket (non-blocking, close-on-exec; TCP or unix stream). `tls` NULL: plain
+ * text. `tag` comes back in the call. Before the thread runs, or from its handler; or from any
+ * thread after amm_http_server_run has started (handed over by the wake-up). */
+bool amm_http_server_listen(struct amm_http_server *server, int fd, struct amm_http_tls *tls,
+                            uint32_t tag);
+
+/* Serves until amm_http_server_stop; the calling thread becomes the owner. */
+void amm_http_server_run(struct amm_http_server *server);
+
+/* For programs with a loop of their own (acemanager): a descriptor that is readable when there is
+ * something to do, the next deadline, and the work itself. */
+int amm_http_server_fd(const struct amm_http_server *server);
+amm_time amm_http_server_deadline(const struct amm_http_server *server);
+void amm_http_server_step(struct amm_http_server *server);
+
+/* Any thread: run returns soon; connections get what is queued for them, at most 2 s. */
+void amm_http_server_stop(struct amm_http_server *server);
+
+/* After run has returned. Closes everything. */
+struct amm_http_server *amm_http_server_free(struct amm_http_server *server);
+
+struct amm_http_reply {
+    int status;
+    const char *content_type; /* static storage; NULL: no body type */
+    struct amm_view fields;   /* further field lines, each "Name: value\r\n", written with
+                                 amm_http_write_field; copied */
+    struct amm_view body;     /* copied */
+    int file;                 /* >= 0: the body is `file_len` bytes of this file from `file_at`; the
+                                 descriptor is taken over; sendfile where there is no TLS */
+    uint64_t file_at, file_len;
+    bool stream;              /* no length: the body follows by amm_http_send (chunked) */
+    bool close;               /* and then close the connection */
+};
+
+/* Any thread, any time after `handle` was called, once. False if the connection is gone (nothing to
+ * be done about it). */
+bool amm_http_answer(struct amm_http_server *server, struct amm_http_ref ref,
+                     const struct amm_http_reply *reply);
+
+/* Any thread: more of a streaming answer; an empty view ends it. False if the connection is gone or
+ * the peer is more than 256 KiB behind (then it is closed: an event stream starts again). */
+bool amm_http_send(struct amm_http_server *server, struct amm_http_ref ref, struct amm_view bytes);
+
+/* Counters for /metrics; any thread. */
+struct amm_http_counters {
+    uint64_t accepted, requests, refused_limit, bad_requests, tls_failed, tls_full, tls_resumed,
+        timeouts, bytes_in, bytes_out;
+    uint32_t open;
+};
+void amm_http_server_counters(const struct amm_http_server *server, struct amm_http_counters *out);
