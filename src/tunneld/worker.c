@@ -7,7 +7,12 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { KEY_CACHE = 512, CONTROL_OUT = 64 + AMM_DATA_OVERHEAD };
+enum {
+    KEY_CACHE = 512,
+    CONTROL_OUT = 64 + AMM_DATA_OVERHEAD,
+    ANSWERING_MAX = 8, /* rounds without an answer until it is no longer expected */
+    ASK_AGAIN = 64,
+};
 
 /* How long to sleep when a ring was full: its reader does not ring back. */
 #define CONGESTION_PAUSE AMM_MILLISECOND
@@ -373,13 +378,37 @@ static void serve(struct amm_worker *worker, struct amm_now now, const struct am
         amm_worker_receive_udp(worker, now, number);
         break;
     case WORKER_TAG_TUN:
-        amm_worker_receive_tun(worker, now, (uint8_t)number);
+        amm_worker_receive_tun(worker, now, (uint8_t)number, WORKER_TUN_ROUNDS);
         break;
     case WORKER_TAG_TCP:
         serve_stream(worker, now, ready);
         break;
     default: /* the bell, which amm_bell_answer has silenced */
         break;
+    }
+}
+
+/* What this host answers by itself (echo, acknowledgements) is in the tun queue when the write that
+ * caused it returns: taking it now saves a turn of the loop. Only while that is so: traffic that
+ * goes one way must not pay a read for each write, so it is tried once in ASK_AGAIN rounds there.
+ */
+static void take_answers(struct amm_worker *worker, struct amm_now now)
+{
+    bool found = false;
+
+    if (!worker->written || (worker->answering == 0 && ++worker->unasked < ASK_AGAIN)) {
+        return;
+    }
+    worker->unasked = 0;
+    for (uint8_t i = 0; i < worker->shared->n_ports; i++) {
+        if (worker->written & 1U << i) {
+            found |= amm_worker_receive_tun(worker, now, i, 1) > 0;
+        }
+    }
+    if (found) {
+        worker->answering = ANSWERING_MAX;
+    } else if (worker->answering > 0) {
+        worker->answering--;
     }
 }
 
@@ -408,5 +437,7 @@ void *amm_worker_run(void *argument)
         for (unsigned i = 0; i < n; i++) {
             serve(worker, now, &ready[i]);
         }
+        take_answers(worker, now);
+        worker->written = 0;
     }
 }

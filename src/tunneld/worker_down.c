@@ -15,6 +15,7 @@ void amm_worker_flush_inner(struct amm_worker *worker)
 {
     struct amm_view framed;
     while ((framed = amm_coalesce_take(worker->coalesce)).len) {
+        worker->written |= 1U << worker->coalesced_port;
         if (!amm_tun_write_framed(worker->tuns[worker->coalesced_port], framed)) {
             amm_drop(worker->drops, AMM_DROP_TUN_FAILED);
         }

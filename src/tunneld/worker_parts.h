@@ -8,7 +8,7 @@
 #include "stream.h"
 #include "worker.h"
 
-enum { WORKER_RECEIVE = 16, WORKER_SEGMENT_MAX = 2048 };
+enum { WORKER_RECEIVE = 16, WORKER_SEGMENT_MAX = 2048, WORKER_TUN_ROUNDS = 64 };
 
 struct amm_worker {
     struct amm_shared *shared;
@@ -24,8 +24,11 @@ struct amm_worker {
     struct amm_batch *batch;
     struct amm_coalesce *coalesce;
     uint8_t coalesced_port; /* whose packets wait in `coalesce` */
-    bool congested;         /* a ring had no room for what must not be lost */
-    amm_time judged;        /* when slow streams were looked for */
+    uint32_t written;       /* ports whose tun got packets in this round, a bit each */
+    uint8_t answering; /* how often the kernel had answered at once lately, 0 to ANSWERING_MAX */
+    uint8_t unasked;   /* rounds since that was last looked at */
+    bool congested;    /* a ring had no room for what must not be lost */
+    amm_time judged;   /* when slow streams were looked for */
     struct amm_streams streams;
     struct amm_udp_slot slots[WORKER_RECEIVE];
     uint8_t *receive_buffer; /* WORKER_RECEIVE * AMM_UDP_BUFFER */
@@ -55,7 +58,9 @@ void amm_worker_flush_inner(struct amm_worker *worker);
 
 /* ---- worker_up.c: from the tun devices to the gateways ---- */
 
-void amm_worker_receive_tun(struct amm_worker *worker, struct amm_now now, uint8_t port_index);
+/* Takes up to `most` packets of a tun queue; how many there were. */
+unsigned amm_worker_receive_tun(struct amm_worker *worker, struct amm_now now, uint8_t port_index,
+                                unsigned most);
 
 /* One packet of the tun device of a port, of any worker. */
 void amm_worker_take_inner(struct amm_worker *worker, struct amm_now now, uint8_t port_index,

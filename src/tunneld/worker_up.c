@@ -2,7 +2,7 @@
 
 #include "io/tun.h"
 
-enum { TUN_ROUNDS = 64, IPV4_HEADER = 20, HEADROOM = AMM_DATA_OVERHEAD };
+enum { IPV4_HEADER = 20, HEADROOM = AMM_DATA_OVERHEAD };
 
 /* ---- out ---- */
 
@@ -144,16 +144,18 @@ void amm_worker_take_inner(struct amm_worker *worker, struct amm_now now, uint8_
     split_and_send(worker, now, port_index, peer, vnet, amm_view_of(packet));
 }
 
-void amm_worker_receive_tun(struct amm_worker *worker, struct amm_now now, uint8_t port_index)
+unsigned amm_worker_receive_tun(struct amm_worker *worker, struct amm_now now, uint8_t port_index,
+                                unsigned most)
 {
-    for (unsigned round = 0; round < TUN_ROUNDS; round++) {
+    for (unsigned taken = 0; taken < most; taken++) {
         struct amm_vnet vnet;
         struct amm_span buffer = {worker->tun_buffer, AMM_TUN_BUFFER};
         ssize_t got = amm_tun_read(worker->tuns[port_index], &vnet, buffer);
         if (got <= 0) {
-            return;
+            return taken;
         }
         amm_worker_take_inner(worker, now, port_index, &vnet,
                               (struct amm_span){buffer.data, (size_t)got});
     }
+    return most;
 }

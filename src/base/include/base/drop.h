@@ -86,7 +86,8 @@ struct amm_drops {
 
 static inline void amm_drop(struct amm_drops *drops, enum amm_drop reason)
 {
-    drops->count[reason]++;
+    /* One writer, but others read meanwhile: a plain store that is whole. */
+    __atomic_store_n(&drops->count[reason], drops->count[reason] + 1, __ATOMIC_RELAXED);
 }
 
 /* "data-replay"; the stable name. */

@@ -33,7 +33,8 @@ struct amm_http_client_settings {
 
 struct amm_http_client *amm_http_client_new(const struct amm_http_client_settings *settings,
                                             struct amm_now now); /* NULL: out of memory */
-struct amm_http_client *amm_http_client_free(struct amm_http_client *client); /* closes; NULL is fine */
+struct amm_http_client *
+amm_http_client_free(struct amm_http_client *client); /* closes; NULL is fine */
 
 /* A TLS session to resume, kept by the owner over connections; both may be called any time. */
 struct amm_http_session; /* opaque; freed with amm_http_session_free */
@@ -48,9 +49,9 @@ bool amm_http_client_request(struct amm_http_client *client, struct amm_view met
 
 enum amm_http_event_kind {
     AMM_HTTP_EVENT_NONE,
-    AMM_HTTP_EVENT_HEAD, /* `response` */
-    AMM_HTTP_EVENT_BODY, /* `content`: the next piece */
-    AMM_HTTP_EVENT_DONE, /* the answer is whole; another request may be made if keep_alive */
+    AMM_HTTP_EVENT_HEAD,   /* `response` */
+    AMM_HTTP_EVENT_BODY,   /* `content`: the next piece */
+    AMM_HTTP_EVENT_DONE,   /* the answer is whole; another request may be made if keep_alive */
     AMM_HTTP_EVENT_FAILED, /* `error` in words; the connection is over */
 };
 
@@ -58,7 +59,7 @@ struct amm_http_event {
     enum amm_http_event_kind kind;
     const struct amm_http_response *response;
     struct amm_view content;
-    const char *error;   /* "connection refused", "certificate has expired", ... */
+    const char *error;                /* "connection refused", "certificate has expired", ... */
     enum amm_tls_failure tls_failure; /* AMM_TLS_OK unless TLS was the reason */
     bool keep_alive;
 };
@@ -67,8 +68,8 @@ int amm_http_client_fd(const struct amm_http_client *client); /* may change afte
 unsigned amm_http_client_interest(const struct amm_http_client *client); /* enum amm_interest */
 amm_time amm_http_client_deadline(const struct amm_http_client *client);
 
-/* Does what can be done now and gives the next event; call until it gives NONE. What an event points
- * to is valid until the next call. */
+/* Does what can be done now and gives the next event; call until it gives NONE. What an event
+ * points to is valid until the next call. */
 void amm_http_client_step(struct amm_http_client *client, struct amm_now now,
                           struct amm_http_event *out);
 

@@ -2,8 +2,8 @@
  *
  * One codec for all our servers and clients. Requests are strict: what two servers could read
  * differently is refused, so that nothing in front of us or behind us frames a message otherwise.
- * Responses are tolerant where that is safe, because the web servers of gateways are old. Everything
- * is parsed once; router, authoriser and proxy look at the same structure.
+ * Responses are tolerant where that is safe, because the web servers of gateways are old.
+ * Everything is parsed once; router, authoriser and proxy look at the same structure.
  *
  * No allocation, no I/O, any thread; one object per thread at a time. Views point into the caller's
  * bytes, which must stay while the message is used. */
@@ -18,8 +18,8 @@
 enum {
     AMM_HTTP_HEAD_MAX = 16384, /* request or status line and fields, with the empty line */
     AMM_HTTP_FIELDS_MAX = 64,
-    AMM_HTTP_CHUNK_LINE_MAX = 256,   /* size and extensions of a chunk */
-    AMM_HTTP_TRAILERS_MAX = 8192,    /* read and forgotten */
+    AMM_HTTP_CHUNK_LINE_MAX = 256, /* size and extensions of a chunk */
+    AMM_HTTP_TRAILERS_MAX = 8192,  /* read and forgotten */
     AMM_HTTP_ERROR = 128,
 };
 
@@ -36,21 +36,22 @@ struct amm_http_fields {
 
 enum amm_http_framing {
     AMM_HTTP_NO_BODY,
-    AMM_HTTP_LENGTH,  /* `length` bytes */
+    AMM_HTTP_LENGTH, /* `length` bytes */
     AMM_HTTP_CHUNKED,
-    AMM_HTTP_TO_END,  /* responses only: until the connection is closed */
+    AMM_HTTP_TO_END, /* responses only: until the connection is closed */
 };
 
 enum amm_http_result {
     AMM_HTTP_OK,
     AMM_HTTP_MORE, /* call again with more bytes (the same start) */
     AMM_HTTP_END,  /* bodies: the last byte of the message was taken */
-    AMM_HTTP_BAD,  /* see struct amm_http_error; answer if there is something to answer, then close */
+    AMM_HTTP_BAD,  /* see struct amm_http_error; answer if there is something to answer, then close
+                    */
 };
 
 struct amm_http_error {
-    int status;              /* what to answer: 400, 413, 414, 431, 501, 505 (clients: 502) */
-    const char *reason;      /* stable name of the rule, in static storage: "two-lengths" */
+    int status;                /* what to answer: 400, 413, 414, 431, 501, 505 (clients: 502) */
+    const char *reason;        /* stable name of the rule, in static storage: "two-lengths" */
     char text[AMM_HTTP_ERROR]; /* for a person */
 };
 
@@ -64,8 +65,8 @@ struct amm_http_request {
     enum amm_http_framing framing;
     uint64_t length;
     bool keep_alive;
-    bool expect_continue; /* send "100 Continue" before the body is read */
-    bool upgrade;         /* Connection names "upgrade", and there is an Upgrade field */
+    bool expect_continue;          /* send "100 Continue" before the body is read */
+    bool upgrade;                  /* Connection names "upgrade", and there is an Upgrade field */
     struct amm_http_fields fields; /* in the order of the wire */
 };
 
@@ -109,17 +110,18 @@ bool amm_http_field_has(const struct amm_http_fields *fields, const char *lower,
 struct amm_http_body {
     enum amm_http_framing framing;
     uint8_t state;
-    uint64_t left;    /* of the message or of the chunk */
-    uint32_t line;    /* bytes of the line or the trailers so far */
-    bool tolerant;    /* responses */
+    uint64_t left; /* of the message or of the chunk */
+    uint32_t line; /* bytes of the line or the trailers so far */
+    bool tolerant; /* responses */
 };
 
 void amm_http_body_begin(struct amm_http_body *body, enum amm_http_framing framing, uint64_t length,
                          bool tolerant);
 
-/* Takes the next piece of content from `*in` (any cut of the stream) and moves it on. OK: `*content`
- * is a part of `*in`, not empty. MORE: all of `*in` is used up. END: what is left in `*in` belongs to
- * the next message. A TO_END body never ends here: the caller sees the end of the connection. */
+/* Takes the next piece of content from `*in` (any cut of the stream) and moves it on. OK:
+ * `*content` is a part of `*in`, not empty. MORE: all of `*in` is used up. END: what is left in
+ * `*in` belongs to the next message. A TO_END body never ends here: the caller sees the end of the
+ * connection. */
 enum amm_http_result amm_http_body_next(struct amm_http_body *body, struct amm_view *in,
                                         struct amm_view *content, struct amm_http_error *error);
 

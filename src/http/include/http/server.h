@@ -2,8 +2,8 @@
  *
  * A server thread owns an epoll loop with its connections. A request is handed to `handle` when its
  * head and (if it is small enough to be buffered) its body are there; the answer may be given at
- * once or later, from any thread, by `amm_http_answer`. So a handler never blocks, and ammd can give
- * all requests to one thread that commits many of them at once.
+ * once or later, from any thread, by `amm_http_answer`. So a handler never blocks, and ammd can
+ * give all requests to one thread that commits many of them at once.
  *
  * Connections do one request at a time: the next one is read when the answer is sent (pipelined
  * bytes wait in the kernel or the buffer). */
@@ -32,13 +32,14 @@ struct amm_http_call {
     struct amm_http_server *server;
     struct amm_http_ref ref;
     const struct amm_http_request *request;
-    struct amm_view body;             /* whole, decoded */
-    struct amm_address remote, local; /* of the socket, never of a header; family NONE: unix socket */
-    uint32_t listener;                /* `tag` of the listener */
-    uint32_t uid;                     /* unix sockets: user of the peer; else UINT32_MAX */
+    struct amm_view body; /* whole, decoded */
+    struct amm_address remote,
+        local;         /* of the socket, never of a header; family NONE: unix socket */
+    uint32_t listener; /* `tag` of the listener */
+    uint32_t uid;      /* unix sockets: user of the peer; else UINT32_MAX */
     const struct amm_identity *client; /* verified certificate of the client; NULL: none */
     bool is_tls;
-    bool resumed;                     /* the TLS session was resumed: nothing was checked anew */
+    bool resumed; /* the TLS session was resumed: nothing was checked anew */
 };
 
 struct amm_http_settings {
@@ -49,7 +50,8 @@ struct amm_http_settings {
      * refused with 413 before it is read. 0: none. At most 64 MiB. NULL: 1 MiB for all. */
     size_t (*body_limit)(void *context, const struct amm_http_call *call);
 
-    /* A streaming answer (amm_http_answer with `stream`) ended because the peer left. May be NULL. */
+    /* A streaming answer (amm_http_answer with `stream`) ended because the peer left. May be NULL.
+     */
     void (*gone)(void *context, struct amm_http_ref ref);
 
     void *context;
@@ -67,9 +69,9 @@ void amm_http_settings_init(struct amm_http_settings *settings);
 /* NULL: out of memory or descriptors. */
 struct amm_http_server *amm_http_server_new(const struct amm_http_settings *settings);
 
-/* Takes over a listening socket (non-blocking, close-on-exec; TCP or unix stream). `tls` NULL: plain
- * text. `tag` comes back in the call. Before the thread runs, or from its handler; or from any
- * thread after amm_http_server_run has started (handed over by the wake-up). */
+/* Takes over a listening socket (non-blocking, close-on-exec; TCP or unix stream). `tls` NULL:
+ * plain text. `tag` comes back in the call. Before the thread runs, or from its handler; or from
+ * any thread after amm_http_server_run has started (handed over by the wake-up). */
 bool amm_http_server_listen(struct amm_http_server *server, int fd, struct amm_http_tls *tls,
                             uint32_t tag);
 
@@ -97,8 +99,8 @@ struct amm_http_reply {
     int file;                 /* >= 0: the body is `file_len` bytes of this file from `file_at`; the
                                  descriptor is taken over; sendfile where there is no TLS */
     uint64_t file_at, file_len;
-    bool stream;              /* no length: the body follows by amm_http_send (chunked) */
-    bool close;               /* and then close the connection */
+    bool stream; /* no length: the body follows by amm_http_send (chunked) */
+    bool close;  /* and then close the connection */
 };
 
 /* Any thread, any time after `handle` was called, once. False if the connection is gone (nothing to

@@ -23,13 +23,14 @@ struct amm_http_tls_settings {
     bool is_client;
     const char *certificate; /* leaf, then intermediates; client: NULL, none */
     const char *key;
-    const char *ca;  /* server: issuers of client certificates, NULL: none is asked for. Client: issuers
-                        of servers */
+    const char *ca; /* server: issuers of client certificates, NULL: none is asked for. Client:
+                       issuers of servers */
     bool certificate_optional; /* server: a client may come without one */
     unsigned sessions;         /* server: cache size; 0: no resumption */
     unsigned session_seconds;  /* server: how long a session may be resumed */
     bool lean_hello; /* client: offers X25519, one suite and one signature scheme: 240 bytes less */
-    bool ignore_dates; /* client: certificate dates are not looked at (the first question for time) */
+    bool ignore_dates; /* client: certificate dates are not looked at (the first question for time)
+                        */
 };
 
 struct amm_http_tls *amm_http_tls_new(const struct amm_http_tls_settings *settings, char *error,
