@@ -23,12 +23,16 @@ struct amm_http_client_settings {
     struct amm_http_tls *tls;   /* NULL: plain text; a reference is taken */
     const char *server_name;    /* with TLS: name that the certificate must have (SAN, else common
                                    name); NULL: `host` without its port; "": any */
-    struct amm_view key_pin;    /* 32 bytes SHA-256 of the server's public key, or empty; checked
-                                   before the first request byte */
-    const char *bind_device;    /* NULL, or the interface to go out by */
-    amm_time connect_deadline;  /* TCP and TLS; 0: 15 s */
-    amm_time answer_deadline;   /* from the request to the end of the answer's head; 0: 30 s */
-    amm_time idle_deadline;     /* between pieces of a body; 0: 30 s */
+    /* Pins are checked inside the handshake: before the first request byte, and before the own
+     * certificate is shown. Both are SHA-256 of a SubjectPublicKeyInfo, 32 bytes, or empty. */
+    struct amm_view key_pin; /* of the server's key. In a context without `ca` nothing else is
+                                asked of its certificate. */
+    struct amm_view ca_pin;  /* of the CA that the server's chain ends in and that it sent along; in
+                                a context without `ca` that one is trusted */
+    const char *bind_device; /* NULL, or the interface to go out by; copied */
+    amm_duration connect_deadline; /* TCP and TLS; 0: 15 s */
+    amm_duration answer_deadline;  /* from the request to the end of the answer's head; 0: 30 s */
+    amm_duration idle_deadline;    /* between pieces of a body, or of a request; 0: 30 s */
 };
 
 struct amm_http_client *amm_http_client_new(const struct amm_http_client_settings *settings,
@@ -36,14 +40,20 @@ struct amm_http_client *amm_http_client_new(const struct amm_http_client_setting
 struct amm_http_client *
 amm_http_client_free(struct amm_http_client *client); /* closes; NULL is fine */
 
-/* A TLS session to resume, kept by the owner over connections; both may be called any time. */
-struct amm_http_session; /* opaque; freed with amm_http_session_free */
+/* A TLS session to resume, kept by the owner over connections. `resume` comes before the first
+ * step, and does nothing if the session is of another server name or CA, or does not fit the pins.
+ * `session` gives the newest one, that of an unclean end included; the caller frees it. The server
+ * sends it behind the handshake: ask when the answer is there. */
+struct amm_http_session;
 void amm_http_client_resume(struct amm_http_client *client, const struct amm_http_session *session);
 struct amm_http_session *amm_http_client_session(struct amm_http_client *client); /* NULL: none */
+bool amm_http_client_resumed(const struct amm_http_client *client);
 struct amm_http_session *amm_http_session_free(struct amm_http_session *session);
 
 /* Queues the whole request: head as written with amm_http_write_* (without Host, Content-Length and
- * the empty line, which are added here) and body. All is copied. One at a time. */
+ * the empty line, which are added here) and body. All is copied. One at a time, also before the
+ * connection is there. False: another one is under way, the connection is over, or a part is not
+ * fit for a head. */
 bool amm_http_client_request(struct amm_http_client *client, struct amm_view method,
                              struct amm_view target, struct amm_view fields, struct amm_view body);
 
@@ -78,6 +88,10 @@ void amm_http_client_bytes(const struct amm_http_client *client, uint64_t *in, u
 
 /* Who the server proved to be; NULL before TLS is up or without it. */
 const struct amm_identity *amm_http_client_server(const struct amm_http_client *client);
+
+/* SHA-256 of the public key of the last certificate that the server showed: its CA, if it sends it.
+ * What was checked is for the caller to remember. False before TLS is up. */
+bool amm_http_client_ca_key(const struct amm_http_client *client, uint8_t out[32]);
 
 /* Address of our own end; family NONE while there is none. */
 struct amm_address amm_http_client_local(const struct amm_http_client *client);

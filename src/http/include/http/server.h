@@ -21,8 +21,8 @@
 
 struct amm_http_server;
 
-/* Names a request for its answer: stays valid for ever; an answer to a connection that is gone is
- * thrown away. */
+/* Names a request for its answer: stays valid for ever; an answer to a request that is over or gone
+ * is thrown away. */
 struct amm_http_ref {
     uint32_t connection, generation;
 };
@@ -55,12 +55,16 @@ struct amm_http_settings {
     void (*gone)(void *context, struct amm_http_ref ref);
 
     void *context;
-    unsigned connections;   /* at most, of all listeners; beyond it the oldest idle one goes */
-    unsigned per_prefix;    /* at most from one prefix (amm_address_prefix); 0: no limit */
-    amm_time head_deadline; /* until the head is whole: 10 s */
-    amm_time idle_deadline; /* between requests: 60 s */
-    uint32_t body_rate;     /* bytes a second that a body must have at least: 1000 */
-    const char *name;       /* of the Server field; NULL: none */
+    unsigned connections; /* at most, of all listeners; beyond it the oldest idle one goes, and if
+                             none is idle, the newcomer. 4096 */
+    unsigned per_prefix;  /* at most from one prefix (amm_address_prefix); 0: no limit, the default.
+                             Unix sockets do not count */
+    amm_duration head_deadline; /* for TLS, and then for the whole head: 10 s each */
+    amm_duration idle_deadline; /* between requests: 60 s */
+    uint32_t body_rate; /* bytes a second that a body must have at least, and that a peer must take
+                           of an answer; 1000. Ten seconds may be saved up. */
+    size_t body_memory; /* for bodies of all connections together; beyond it 503. 256 MiB */
+    const char *name;   /* of the Server field; static storage; NULL: none */
 };
 
 /* Sane defaults for all but `handle`. */
@@ -78,8 +82,11 @@ bool amm_http_server_listen(struct amm_http_server *server, int fd, struct amm_h
 /* Serves until amm_http_server_stop; the calling thread becomes the owner. */
 void amm_http_server_run(struct amm_http_server *server);
 
+/* Any thread: listeners with that tag are closed; their connections go on. */
+void amm_http_server_unlisten(struct amm_http_server *server, uint32_t tag);
+
 /* For programs with a loop of their own (acemanager): a descriptor that is readable when there is
- * something to do, the next deadline, and the work itself. */
+ * something to do, the next deadline, and the work itself. One thread. */
 int amm_http_server_fd(const struct amm_http_server *server);
 amm_time amm_http_server_deadline(const struct amm_http_server *server);
 void amm_http_server_step(struct amm_http_server *server);
@@ -87,29 +94,35 @@ void amm_http_server_step(struct amm_http_server *server);
 /* Any thread: run returns soon; connections get what is queued for them, at most 2 s. */
 void amm_http_server_stop(struct amm_http_server *server);
 
-/* After run has returned. Closes everything. */
+/* After run has returned, and when no other thread uses the server any more. Closes everything. */
 struct amm_http_server *amm_http_server_free(struct amm_http_server *server);
 
 struct amm_http_reply {
     int status;
-    const char *content_type; /* static storage; NULL: no body type */
+    const char *content_type; /* NULL: no body type; copied */
     struct amm_view fields;   /* further field lines, each "Name: value\r\n", written with
-                                 amm_http_write_field; copied */
-    struct amm_view body;     /* copied */
-    int file;                 /* >= 0: the body is `file_len` bytes of this file from `file_at`; the
-                                 descriptor is taken over; sendfile where there is no TLS */
+                                 amm_http_write_field; copied. Not Date, Server, Content-Type,
+                                 Content-Length, Transfer-Encoding, Connection: those are added. */
+    struct amm_view body;     /* copied. With HEAD only its length is sent. */
+    bool has_file;
+    int file; /* with `has_file`: the body is `file_len` bytes of this file from
+                 `file_at`; the descriptor is taken over, whatever the result; sendfile
+                 where there is no TLS */
     uint64_t file_at, file_len;
     bool stream; /* no length: the body follows by amm_http_send (chunked) */
     bool close;  /* and then close the connection */
 };
 
-/* Any thread, any time after `handle` was called, once. False if the connection is gone (nothing to
- * be done about it). */
+/* Any thread, any time after `handle` was called, once. False if the connection is gone or memory
+ * is short (then it is closed): nothing to be done about it. Status, Date and framing are added
+ * here; 204 and 304 have no body. */
 bool amm_http_answer(struct amm_http_server *server, struct amm_http_ref ref,
                      const struct amm_http_reply *reply);
 
 /* Any thread: more of a streaming answer; an empty view ends it. False if the connection is gone or
- * the peer is more than 256 KiB behind (then it is closed: an event stream starts again). */
+ * the peer is more than AMM_HTTP_BEHIND bytes behind (then it is closed: an event stream starts
+ * again). */
+enum { AMM_HTTP_BEHIND = 256 * 1024 };
 bool amm_http_send(struct amm_http_server *server, struct amm_http_ref ref, struct amm_view bytes);
 
 /* Counters for /metrics; any thread. */
