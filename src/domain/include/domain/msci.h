@@ -1,8 +1,9 @@
 /* The MSCI registry: every setting and value of a gateway that has a number (MSCIID).
  *
  * One data file, domain/msci.def, gives the table, the names of the numbers (AMM_MSCI_TUNNEL_PORT),
- * the checks, the fields of ACEmanager and doc/msci.md. Manager and gateway share it, so that a value
- * is refused in the same words in a form, in a cell of a sheet, in the API and on the gateway.
+ * the checks, the fields of ACEmanager and doc/msci.md. Manager and gateway share it, so that a
+ * value is refused in the same words in a form, in a cell of a sheet, in the API and on the
+ * gateway.
  *
  * A value is its canonical text ("1191", "Enable", "ntp1.example.net, 192.0.2.7"): two equal values
  * have equal texts. In JSON numbers are numbers and all else is text.
@@ -37,7 +38,8 @@ enum amm_msci_type {
 enum amm_msci_access {
     AMM_MSCI_READ_ONLY, /* the gateway reports it; nobody sets it */
     AMM_MSCI_SET,       /* by the server and on the gateway's own page */
-    AMM_MSCI_SET_LOCAL, /* on the gateway's own page only: the server could lose the gateway by it */
+    AMM_MSCI_SET_LOCAL, /* on the gateway's own page only: the server could lose the gateway by it
+                         */
 };
 
 /* When a value that was changed on the gateway's own page takes effect. What the server sets always
@@ -54,14 +56,14 @@ struct amm_msci {
     enum amm_msci_type type;
     enum amm_msci_access access;
     enum amm_msci_activation activation;
-    bool is_secret;       /* never leaves the gateway, not even to its own page */
-    int64_t min, max;     /* see the type */
-    const char *choices;  /* CHOICE: "Disable|Enable" */
-    const char *initial;  /* canonical text; NULL: no value until the gateway has one */
-    const char *unit;     /* "s", "dBm"; NULL: none */
-    const char *tab;      /* where ACEmanager shows it: "Services" */
-    const char *section;  /* "MSCI" */
-    const char *help;     /* one or two sentences */
+    bool is_secret;      /* never leaves the gateway, not even to its own page */
+    int64_t min, max;    /* see the type */
+    const char *choices; /* CHOICE: "Disable|Enable" */
+    const char *initial; /* canonical text; NULL: no value until the gateway has one */
+    const char *unit;    /* "s", "dBm"; NULL: none */
+    const char *tab;     /* where ACEmanager shows it: "Services" */
+    const char *section; /* "MSCI" */
+    const char *help;    /* one or two sentences */
 };
 
 /* The numbers by name: AMM_MSCI_TUNNEL_PORT is 10034. */
@@ -96,14 +98,14 @@ enum amm_msci_source {
 bool amm_msci_may_set(const struct amm_msci *msci, enum amm_msci_source source,
                       char error[AMM_MSCI_ERROR]);
 
-/* Checks a value and makes it canonical: "ENABLE " becomes "Enable", "01191" is refused. False with a
- * sentence that begins with the number and says what is allowed:
- *   10034: 1194 is no tunnel port. Allowed: 1190, 1191, 1192, 1193.
+/* Checks a value and makes it canonical: "ENABLE " becomes "Enable", "01191" is refused. False with
+ * a sentence that begins with the number and says what is allowed: 10034: 1194 is no tunnel port.
+ * Allowed: 1190, 1191, 1192, 1193.
  * `*out` is then as it was. Secrets are not quoted. Access is not looked at (amm_msci_may_set). */
 bool amm_msci_from_text(const struct amm_msci *msci, struct amm_view text,
                         struct amm_msci_value *out, char error[AMM_MSCI_ERROR]);
-bool amm_msci_from_json(const struct amm_msci *msci, const json_t *json,
-                        struct amm_msci_value *out, char error[AMM_MSCI_ERROR]);
+bool amm_msci_from_json(const struct amm_msci *msci, const json_t *json, struct amm_msci_value *out,
+                        char error[AMM_MSCI_ERROR]);
 
 /* A new reference, NULL: out of memory. A secret becomes {"set": true} or {"set": false}. */
 json_t *amm_msci_to_json(const struct amm_msci *msci, const struct amm_msci_value *value);
