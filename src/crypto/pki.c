@@ -55,6 +55,8 @@ static bool add_extensions(X509 *certificate, X509 *issuer,
         [AMM_CERTIFICATE_SERVER] = {"critical,CA:FALSE", "critical,digitalSignature", "serverAuth"},
         [AMM_CERTIFICATE_GATEWAY] = {"critical,CA:FALSE", "critical,digitalSignature",
                                      "clientAuth"},
+        [AMM_CERTIFICATE_TIME] = {"critical,CA:FALSE", "critical,digitalSignature",
+                                  "critical,timeStamping"},
     };
     char alternative[AMM_NAME_MAX + 8];
     if (request->dns_name) {
@@ -174,14 +176,11 @@ static bool sign_certificate(X509 *certificate, EVP_PKEY *key, char out[AMM_PEM_
     return ok;
 }
 
-bool amm_pki_issue(const struct amm_certificate_request *request, const char *subject_key,
-                   const char *issuer_certificate, const char *issuer_key,
-                   char certificate[AMM_PEM_MAX], char *error, size_t room)
+/* Takes over `subject`, which may be NULL. */
+static bool issue_to(const struct amm_certificate_request *request, EVP_PKEY *subject,
+                     const char *issuer_certificate, const char *issuer_key,
+                     char certificate[AMM_PEM_MAX], char *error, size_t room)
 {
-    if (!check_request(request, error, room)) {
-        return false;
-    }
-    EVP_PKEY *subject = key_from_pem(NULL, subject_key, "key", error, room);
     EVP_PKEY *key = subject ? key_from_pem(NULL, issuer_key, "issuer's key", error, room) : NULL;
     X509 *issuer = key && issuer_certificate
                        ? one_certificate(issuer_certificate, "issuer", error, room)
@@ -197,6 +196,39 @@ bool amm_pki_issue(const struct amm_certificate_request *request, const char *su
     X509_free(issuer);
     EVP_PKEY_free(key);
     EVP_PKEY_free(subject);
+    ERR_clear_error();
+    return ok;
+}
+
+bool amm_pki_issue(const struct amm_certificate_request *request, const char *subject_key,
+                   const char *issuer_certificate, const char *issuer_key,
+                   char certificate[AMM_PEM_MAX], char *error, size_t room)
+{
+    return check_request(request, error, room) &&
+           issue_to(request, key_from_pem(NULL, subject_key, "key", error, room),
+                    issuer_certificate, issuer_key, certificate, error, room);
+}
+
+bool amm_pki_issue_to(const struct amm_certificate_request *request,
+                      const uint8_t public_key[AMM_P256_KEY], const char *issuer_certificate,
+                      const char *issuer_key, char certificate[AMM_PEM_MAX], char *error,
+                      size_t room)
+{
+    return check_request(request, error, room) &&
+           issue_to(request, key_from_p256(public_key, error, room), issuer_certificate, issuer_key,
+                    certificate, error, room);
+}
+
+bool amm_pki_public_key(const char *key, uint8_t out[AMM_P256_KEY], char *error, size_t room)
+{
+    EVP_PKEY *pair = key_from_pem(NULL, key, "key", error, room);
+    uint8_t *at = out;
+    bool ok = pair && i2d_PUBKEY(pair, NULL) == AMM_P256_KEY &&
+              i2d_PUBKEY(pair, &at) == AMM_P256_KEY && is_p256(out);
+    if (pair && !ok) {
+        refuse(error, room, "the key is not ECDSA P-256");
+    }
+    EVP_PKEY_free(pair);
     ERR_clear_error();
     return ok;
 }

@@ -79,6 +79,26 @@ EVP_PKEY *key_from_pem(OSSL_LIB_CTX *lib, const char *pem, const char *what, cha
     return key;
 }
 
+bool is_p256(const uint8_t key[AMM_P256_KEY])
+{
+    /* SEQUENCE { SEQUENCE { id-ecPublicKey, prime256v1 }, BIT STRING { 0 unused, 4, X, Y } } */
+    static const uint8_t head[] = {0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48,
+                                   0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48,
+                                   0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00, 0x04};
+    return memcmp(key, head, sizeof head) == 0;
+}
+
+EVP_PKEY *key_from_p256(const uint8_t key[AMM_P256_KEY], char *error, size_t room)
+{
+    const uint8_t *at = key;
+    EVP_PKEY *parsed = is_p256(key) ? d2i_PUBKEY(NULL, &at, AMM_P256_KEY) : NULL;
+    ERR_clear_error();
+    if (!parsed) {
+        refuse(error, room, "the public key is not ECDSA P-256 (named curve, uncompressed point)");
+    }
+    return parsed;
+}
+
 bool key_hash(const X509 *certificate, uint8_t out[32])
 {
     uint8_t *der = NULL;

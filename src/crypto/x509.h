@@ -4,6 +4,7 @@
 
 #include "base/bytes.h"
 #include "crypto/identity.h"
+#include "crypto/pki.h"
 
 #include <openssl/x509.h>
 #include <stdbool.h>
@@ -25,6 +26,12 @@ STACK_OF(X509) * certificates_from_pem(OSSL_LIB_CTX *lib, const char *pem, const
 /* The one unencrypted private key of a PEM text, or NULL. */
 EVP_PKEY *key_from_pem(OSSL_LIB_CTX *lib, const char *pem, const char *what, char *error,
                        size_t room);
+
+/* True if the bytes have the form of a P-256 key; the point may still not be on the curve. */
+bool is_p256(const uint8_t key[AMM_P256_KEY]);
+
+/* The public key, or NULL if it has another form or its point is not on the curve. */
+EVP_PKEY *key_from_p256(const uint8_t key[AMM_P256_KEY], char *error, size_t room);
 
 /* SHA-256 of the certificate's subject public key info. */
 bool key_hash(const X509 *certificate, uint8_t out[32]);

@@ -1,8 +1,8 @@
-/* Making keys, certificates and revocation lists: for `ammctl pki`, and later for amm-cad.
+/* Making keys, certificates and revocation lists: for `ammctl pki` and amm-cad.
  *
- * ECDSA P-256 with SHA-256 throughout. All output is PEM text in a buffer of AMM_PEM_MAX bytes, or,
- * for lists, malloc'd. Functions return false and write one sentence to `error[room]` when they
- * fail. */
+ * ECDSA P-256 with SHA-256 throughout (but for the key of crypto/signed_time.h). All output is PEM
+ * text in a buffer of AMM_PEM_MAX bytes, or, for lists, malloc'd. Functions return false and write
+ * one sentence to `error[room]` when they fail. */
 #pragma once
 
 #include "crypto/identity.h"
@@ -17,6 +17,7 @@ enum amm_certificate_role {
     AMM_CERTIFICATE_CA,      /* basicConstraints CA, keyCertSign + cRLSign */
     AMM_CERTIFICATE_SERVER,  /* extendedKeyUsage serverAuth, keyUsage digitalSignature */
     AMM_CERTIFICATE_GATEWAY, /* extendedKeyUsage clientAuth, keyUsage digitalSignature */
+    AMM_CERTIFICATE_TIME,    /* extendedKeyUsage timeStamping, keyUsage digitalSignature */
 };
 
 struct amm_certificate_request {
@@ -34,6 +35,19 @@ bool amm_pki_key_new(char key[AMM_PEM_MAX], char *error, size_t room);
 bool amm_pki_issue(const struct amm_certificate_request *request, const char *subject_key,
                    const char *issuer_certificate, const char *issuer_key,
                    char certificate[AMM_PEM_MAX], char *error, size_t room);
+
+/* A public P-256 key: SubjectPublicKeyInfo as DER, named curve, uncompressed point. Its SHA-256 is
+ * `key` of struct amm_identity. */
+enum { AMM_P256_KEY = 91 };
+
+/* The same for a public key whose private half is elsewhere. */
+bool amm_pki_issue_to(const struct amm_certificate_request *request,
+                      const uint8_t public_key[AMM_P256_KEY], const char *issuer_certificate,
+                      const char *issuer_key, char certificate[AMM_PEM_MAX], char *error,
+                      size_t room);
+
+/* The public half of a private P-256 key. */
+bool amm_pki_public_key(const char *key, uint8_t out[AMM_P256_KEY], char *error, size_t room);
 
 /* One revoked certificate. */
 struct amm_revocation {
