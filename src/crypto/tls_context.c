@@ -5,42 +5,19 @@
 #include <openssl/err.h>
 #include <stdlib.h>
 
-static const char suites_12[] = "ECDHE+AESGCM:ECDHE+CHACHA20";
-static const char suites_13[] =
-    "TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256";
-
-/* P-256 first: with the assembler of OpenSSL it is the cheapest. P-384 stands here because TLS 1.2
- * refuses certificates on a curve that is not in this list. */
-static const char groups[] = "P-256:X25519:P-384";
-static const char signatures[] =
-    "ecdsa_secp256r1_sha256:ecdsa_secp384r1_sha384:ed25519:rsa_pss_rsae_sha256:rsa_pss_rsae_sha384:"
-    "rsa_pss_rsae_sha512:rsa_pss_pss_sha256:rsa_pss_pss_sha384:rsa_pss_pss_sha512:rsa_pkcs1_sha256:"
-    "rsa_pkcs1_sha384:rsa_pkcs1_sha512";
-
-/* OpenSSL's security level: 112 bits, no SHA-1. */
-enum { SECURITY_LEVEL = 2 };
-
 static bool apply_protocol(SSL_CTX *ssl, const struct amm_tls_settings *settings)
 {
-    SSL_CTX_set_options(ssl, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+    if (!amm_ssl_restrict(ssl)) {
+        return false;
+    }
     SSL_CTX_clear_options(ssl, SSL_OP_ENABLE_MIDDLEBOX_COMPAT);
-    SSL_CTX_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_NO_AUTO_CHAIN);
-    SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_quiet_shutdown(ssl, 1);
-    SSL_CTX_set_security_level(ssl, SECURITY_LEVEL);
-    SSL_CTX_set_max_cert_list(ssl, CHAIN_MAX * CERTIFICATE_MAX);
     SSL_CTX_set_verify(ssl,
                        settings->role == AMM_SERVER
                            ? SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT
                            : SSL_VERIFY_PEER,
                        NULL);
-    return SSL_CTX_set_num_tickets(ssl, 0) == 1 &&
-           SSL_CTX_set_min_proto_version(ssl, TLS1_2_VERSION) == 1 &&
-           SSL_CTX_set_max_proto_version(ssl, settings->tls13_off ? TLS1_2_VERSION : 0) == 1 &&
-           SSL_CTX_set_cipher_list(ssl, suites_12) == 1 &&
-           SSL_CTX_set_ciphersuites(ssl, suites_13) == 1 &&
-           SSL_CTX_set1_groups_list(ssl, groups) == 1 &&
-           SSL_CTX_set1_sigalgs_list(ssl, signatures) == 1;
+    return SSL_CTX_set_max_proto_version(ssl, settings->tls13_off ? TLS1_2_VERSION : 0) == 1;
 }
 
 static bool load_trust(struct amm_tls_context *context, const char *ca, char *error, size_t room)
@@ -49,32 +26,7 @@ static bool load_trust(struct amm_tls_context *context, const char *ca, char *er
         return refuse(error, room, "ca: missing");
     }
     context->trusted = certificates_from_pem(context->lib, ca, "ca", error, room);
-    X509_STORE *store = context->trusted ? X509_STORE_new() : NULL;
-    if (!store) {
-        return context->trusted ? refuse(error, room, "ca: out of memory") : false;
-    }
-    for (int i = 0; i < sk_X509_num(context->trusted); i++) {
-        if (X509_STORE_add_cert(store, sk_X509_value(context->trusted, i)) != 1) {
-            X509_STORE_free(store);
-            return refuse(error, room, "ca: a certificate is not usable");
-        }
-    }
-    SSL_CTX_set_cert_store(context->ssl, store); /* takes it */
-    return true;
-}
-
-/* The leaf, then intermediates that are sent along. */
-static bool use_chain(SSL_CTX *ssl, STACK_OF(X509) * chain)
-{
-    if (SSL_CTX_use_certificate(ssl, sk_X509_value(chain, 0)) != 1) {
-        return false;
-    }
-    for (int i = 1; i < sk_X509_num(chain); i++) {
-        if (SSL_CTX_add1_chain_cert(ssl, sk_X509_value(chain, i)) != 1) {
-            return false;
-        }
-    }
-    return true;
+    return context->trusted && amm_ssl_trust(context->ssl, context->trusted, error, room);
 }
 
 static bool load_own(struct amm_tls_context *context, const struct amm_tls_settings *settings,
@@ -83,27 +35,11 @@ static bool load_own(struct amm_tls_context *context, const struct amm_tls_setti
     if (!settings->certificate && !settings->key && settings->optional_certificate) {
         return true;
     }
-    if (!settings->certificate || !settings->key) {
-        return refuse(error, room, "%s: missing", settings->certificate ? "key" : "cert");
-    }
-    STACK_OF(X509) *chain =
-        certificates_from_pem(context->lib, settings->certificate, "cert", error, room);
-    EVP_PKEY *key = chain ? key_from_pem(context->lib, settings->key, "key", error, room) : NULL;
-    bool ok = key != NULL;
-    if (ok && (sk_X509_num(chain) > CHAIN_MAX || !key_is_acceptable(sk_X509_value(chain, 0)))) {
-        ok = refuse(
-            error, room,
-            "cert: at most 4 certificates, with RSA 2048-4096, P-256, P-384 or Ed25519 keys");
-    }
-    if (ok && !use_chain(context->ssl, chain)) {
-        ok = refuse(error, room, "cert: a certificate is not usable");
-    }
-    if (ok && (X509_check_private_key(sk_X509_value(chain, 0), key) != 1 ||
-               SSL_CTX_use_PrivateKey(context->ssl, key) != 1)) {
-        ok = refuse(error, room, "key: does not belong to the certificate");
-    }
-    EVP_PKEY_free(key);
-    sk_X509_pop_free(chain, X509_free);
+    struct amm_ssl_own own;
+    bool ok =
+        amm_ssl_own_read(&own, context->lib, settings->certificate, settings->key, error, room) &&
+        amm_ssl_own_use(&own, context->ssl, error, room);
+    amm_ssl_own_release(&own);
     return ok;
 }
 

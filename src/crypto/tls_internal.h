@@ -2,6 +2,7 @@
 #pragma once
 
 #include "crl.h"
+#include "crypto/ssl.h"
 #include "crypto/tls.h"
 #include "x509.h"
 
@@ -37,11 +38,9 @@ struct amm_tls {
     BIO *in, *out; /* owned by ssl */
     int64_t wall;
     enum amm_tls_state state;
-    enum amm_tls_failure failure;
     bool has_identity;
-    struct amm_identity identity;
+    struct amm_ssl_verdict verdict;
     char version[64];
-    char detail[192];
 };
 
 /* OpenSSL's hook for the whole verification of the peer's chain. 1 accepts; 0 refuses, and then the

@@ -54,8 +54,8 @@ static struct amm_tls *session_open(struct amm_tls_context *context, int64_t wal
 static void fail(struct amm_tls *tls, enum amm_tls_failure failure, const char *detail)
 {
     tls->state = AMM_TLS_FAILED;
-    tls->failure = failure;
-    snprintf(tls->detail, sizeof tls->detail, "%s", detail);
+    tls->verdict.failure = failure;
+    snprintf(tls->verdict.detail, sizeof tls->verdict.detail, "%s", detail);
 }
 
 static void session_feed(struct amm_tls *tls, struct amm_view bytes)
@@ -76,54 +76,10 @@ static void session_feed(struct amm_tls *tls, struct amm_view bytes)
     }
 }
 
-static enum amm_tls_failure failure_of_reason(int reason)
-{
-    switch (reason) {
-    case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE:
-        return AMM_TLS_NO_CERTIFICATE;
-    case SSL_R_UNSUPPORTED_PROTOCOL:
-    case SSL_R_NO_PROTOCOLS_AVAILABLE:
-    case SSL_R_UNSUPPORTED_SSL_VERSION:
-    case SSL_R_UNKNOWN_PROTOCOL:
-    case SSL_R_VERSION_TOO_LOW:
-    case SSL_R_WRONG_SSL_VERSION:
-        return AMM_TLS_VERSION;
-    case SSL_R_NO_SHARED_CIPHER:
-    case SSL_R_NO_SHARED_GROUPS:
-    case SSL_R_NO_SUITABLE_GROUPS:
-    case SSL_R_NO_SUITABLE_KEY_SHARE:
-    case SSL_R_NO_SUITABLE_SIGNATURE_ALGORITHM:
-    case SSL_R_NO_SHARED_SIGNATURE_ALGORITHMS:
-        return AMM_TLS_NO_CIPHER;
-    case SSL_R_EXCESSIVE_MESSAGE_SIZE:
-        return AMM_TLS_TOO_BIG;
-    case SSL_R_BAD_SIGNATURE:
-        return AMM_TLS_BAD_SIGNATURE;
-    default:
-        return AMM_TLS_PROTOCOL;
-    }
-}
-
-/* Turns OpenSSL's error queue into a failure and its detail. */
 static void fail_by_queue(struct amm_tls *tls)
 {
-    unsigned long code = ERR_peek_error();
-    int reason = ERR_GET_REASON(code);
-    char detail[128];
-    if (ERR_GET_LIB(code) == ERR_LIB_SSL && reason == SSL_R_CERTIFICATE_VERIFY_FAILED &&
-        tls->failure != AMM_TLS_OK) {
-        tls->state = AMM_TLS_FAILED; /* tls_verify wrote the rest */
-    } else if (ERR_GET_LIB(code) == ERR_LIB_SSL && reason >= SSL_AD_REASON_OFFSET) {
-        snprintf(detail, sizeof detail, "TLS alert: %s",
-                 SSL_alert_desc_string_long(reason - SSL_AD_REASON_OFFSET));
-        fail(tls, AMM_TLS_PEER_ALERT, detail);
-    } else {
-        const char *text = code ? ERR_reason_error_string(code) : NULL;
-        snprintf(detail, sizeof detail, "TLS: %s", text ? text : "the peer ended the session");
-        fail(tls, ERR_GET_LIB(code) == ERR_LIB_SSL ? failure_of_reason(reason) : AMM_TLS_PROTOCOL,
-             detail);
-    }
-    ERR_clear_error();
+    tls->state = AMM_TLS_FAILED;
+    amm_ssl_take_error(&tls->verdict);
 }
 
 /* After a call that returned `result`: false if the session is over. */
@@ -222,13 +178,13 @@ static bool session_export(struct amm_tls *tls, const char *label, uint8_t *out,
 
 static const struct amm_identity *session_identity(struct amm_tls *tls)
 {
-    return &tls->identity;
+    return &tls->verdict.identity;
 }
 
 static enum amm_tls_failure session_failure(struct amm_tls *tls, const char **detail)
 {
-    *detail = tls->detail;
-    return tls->failure;
+    *detail = tls->verdict.detail;
+    return tls->verdict.failure;
 }
 
 static const char *session_version(struct amm_tls *tls)
