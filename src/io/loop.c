@@ -41,6 +41,11 @@ struct amm_loop *amm_loop_free(struct amm_loop *loop)
     return NULL;
 }
 
+int amm_loop_fd(const struct amm_loop *loop)
+{
+    return loop->epoll;
+}
+
 bool amm_loop_add(struct amm_loop *loop, int fd, unsigned interest, uint64_t tag)
 {
     struct epoll_event event = {.events = epoll_events(interest), .data.u64 = tag};

@@ -67,13 +67,20 @@ int amm_tcp_accept(int fd, struct amm_address *remote, struct amm_address *local
     }
 }
 
-int amm_tcp_connect(const struct amm_address *remote, char *error, size_t room)
+static bool bind_to(int fd, const char *device)
+{
+    return device == NULL ||
+           setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, (socklen_t)strlen(device)) == 0;
+}
+
+int amm_tcp_connect_by(const struct amm_address *remote, const char *device, char *error,
+                       size_t room)
 {
     struct sockaddr_storage name;
     char text[AMM_ADDRESS_TEXT];
     int fd = amm_socket_new(SOCK_STREAM);
     socklen_t len = amm_sockaddr_write(&name, remote);
-    if (fd >= 0 && len > 0) {
+    if (fd >= 0 && len > 0 && bind_to(fd, device)) {
         set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
         if (connect(fd, (struct sockaddr *)&name, len) == 0 || errno == EINPROGRESS) {
             return fd;
@@ -85,6 +92,11 @@ int amm_tcp_connect(const struct amm_address *remote, char *error, size_t room)
         close(fd);
     }
     return -1;
+}
+
+int amm_tcp_connect(const struct amm_address *remote, char *error, size_t room)
+{
+    return amm_tcp_connect_by(remote, NULL, error, room);
 }
 
 int amm_tcp_connect_result(int fd, struct amm_address *local)

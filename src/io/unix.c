@@ -8,7 +8,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { FLAGS = SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, BACKLOG = 64 };
+enum { FLAGS = SOCK_CLOEXEC | SOCK_NONBLOCK, BACKLOG = 64 };
 
 static bool make_name(struct sockaddr_un *name, const char *path)
 {
@@ -21,10 +21,10 @@ static bool make_name(struct sockaddr_un *name, const char *path)
     return true;
 }
 
-int amm_unix_connect(const char *path, char *error, size_t room)
+static int connect_to(const char *path, int type, char *error, size_t room)
 {
     struct sockaddr_un name;
-    int fd = socket(AF_UNIX, FLAGS, 0);
+    int fd = socket(AF_UNIX, type | FLAGS, 0);
     if (fd >= 0 && make_name(&name, path) &&
         connect(fd, (struct sockaddr *)&name, sizeof name) == 0) {
         return fd;
@@ -38,17 +38,30 @@ int amm_unix_connect(const char *path, char *error, size_t room)
     return -1;
 }
 
+int amm_unix_connect(const char *path, char *error, size_t room)
+{
+    return connect_to(path, SOCK_SEQPACKET, error, room);
+}
+
+int amm_unix_connect_stream(const char *path, char *error, size_t room)
+{
+    return connect_to(path, SOCK_STREAM, error, room);
+}
+
 /* Removes a socket file that nobody listens on any more; false if somebody does. */
-static bool clear_stale(const char *path)
+static bool clear_stale(const char *path, int type)
 {
     char unused[128];
     struct stat info;
     if (lstat(path, &info) != 0) {
         return true;
     }
-    int fd = amm_unix_connect(path, unused, sizeof unused);
-    if (fd >= 0) {
-        close(fd);
+    int fd = connect_to(path, type, unused, sizeof unused);
+    /* Served by the other type of socket, or too busy to take us: served all the same. */
+    if (fd >= 0 || errno == EPROTOTYPE || errno == EAGAIN) {
+        if (fd >= 0) {
+            close(fd);
+        }
         errno = EADDRINUSE;
         return false;
     }
@@ -67,12 +80,13 @@ static bool bind_with(int fd, const struct sockaddr_un *name, mode_t mode)
     return ok;
 }
 
-int amm_unix_listen(const char *path, mode_t mode, gid_t gid, char *error, size_t room)
+static int listen_at(const char *path, int type, mode_t mode, gid_t gid, char *error, size_t room)
 {
     struct sockaddr_un name;
-    int fd = socket(AF_UNIX, FLAGS, 0);
-    if (fd < 0 || !make_name(&name, path) || !clear_stale(path) || !bind_with(fd, &name, mode) ||
-        lchown(path, (uid_t)-1, gid) != 0 || listen(fd, BACKLOG) != 0) {
+    int fd = socket(AF_UNIX, type | FLAGS, 0);
+    if (fd < 0 || !make_name(&name, path) || !clear_stale(path, type) ||
+        !bind_with(fd, &name, mode) || lchown(path, (uid_t)-1, gid) != 0 ||
+        listen(fd, BACKLOG) != 0) {
         snprintf(error, room, "%s: %s", path,
                  errno == EADDRINUSE ? "another process serves this socket" : strerror(errno));
         if (fd >= 0) {
@@ -81,6 +95,16 @@ int amm_unix_listen(const char *path, mode_t mode, gid_t gid, char *error, size_
         return -1;
     }
     return fd;
+}
+
+int amm_unix_listen(const char *path, mode_t mode, gid_t gid, char *error, size_t room)
+{
+    return listen_at(path, SOCK_SEQPACKET, mode, gid, error, room);
+}
+
+int amm_unix_listen_stream(const char *path, mode_t mode, gid_t gid, char *error, size_t room)
+{
+    return listen_at(path, SOCK_STREAM, mode, gid, error, room);
 }
 
 int amm_unix_accept(int fd)
@@ -95,7 +119,7 @@ int amm_unix_accept(int fd)
 
 bool amm_unix_pair(int ends[2])
 {
-    return socketpair(AF_UNIX, FLAGS, 0, ends) == 0;
+    return socketpair(AF_UNIX, SOCK_SEQPACKET | FLAGS, 0, ends) == 0;
 }
 
 bool amm_unix_peer(int fd, struct amm_unix_peer *out)

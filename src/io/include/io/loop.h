@@ -26,6 +26,9 @@ struct amm_ready {
 struct amm_loop *amm_loop_new(void); /* NULL: out of descriptors or memory */
 struct amm_loop *amm_loop_free(struct amm_loop *loop);
 
+/* Readable when something is ready: for a loop around this one. */
+int amm_loop_fd(const struct amm_loop *loop);
+
 /* `tag` comes back in amm_ready; `interest` 0 keeps the descriptor in the set but silent (but for
  * hang-up). */
 bool amm_loop_add(struct amm_loop *loop, int fd, unsigned interest, uint64_t tag);

@@ -21,6 +21,11 @@ int amm_tcp_accept(int fd, struct amm_address *remote, struct amm_address *local
 
 /* Starts to connect; writable when decided, then ask amm_tcp_connect_result: 0 or an errno. */
 int amm_tcp_connect(const struct amm_address *remote, char *error, size_t room);
+
+/* The same by this interface only; NULL: any. A name needs CAP_NET_RAW before Linux 5.7. */
+int amm_tcp_connect_by(const struct amm_address *remote, const char *device, char *error,
+                       size_t room);
+
 int amm_tcp_connect_result(int fd, struct amm_address *local);
 
 /* Bytes read, 0 if there are none now, -1 if the connection is over. */

@@ -1,4 +1,5 @@
-/* Unix sockets between our processes: SOCK_SEQPACKET, non-blocking, close-on-exec. */
+/* Unix sockets between our processes: SOCK_SEQPACKET, and SOCK_STREAM where HTTP is spoken;
+ * non-blocking, close-on-exec. */
 #pragma once
 
 #include "base/bytes.h"
@@ -13,8 +14,10 @@ enum { AMM_UNIX_FDS = 128 }; /* descriptors in one message at most */
 /* Listens at `path` with `mode` and group `gid` ((gid_t)-1: leave). A socket file that nobody
  * serves any more is replaced; one that is served is an error. -1 with a sentence. */
 int amm_unix_listen(const char *path, mode_t mode, gid_t gid, char *error, size_t room);
+int amm_unix_listen_stream(const char *path, mode_t mode, gid_t gid, char *error, size_t room);
 int amm_unix_accept(int fd); /* -1: none */
 int amm_unix_connect(const char *path, char *error, size_t room);
+int amm_unix_connect_stream(const char *path, char *error, size_t room);
 
 /* Two connected ends. */
 bool amm_unix_pair(int ends[2]);
