@@ -20,23 +20,20 @@ struct amm_error_answer {
 bool amm_error_answer_decode(struct amm_error_answer *out, struct amm_view body);
 char *amm_error_answer_encode(const struct amm_error_answer *answer, size_t *len);
 
-enum { AMM_TIME_NONCE = 16, AMM_TIME_SIGNATURE = 64, AMM_TIME_SIGNED = 10 + 1 + 16 + 8 };
+enum { AMM_TIME_ANSWER_NONCE = 16, AMM_TIME_ANSWER_SIGNATURE = 64 };
 
+/* What the signature covers and who may sign: crypto/signed_time.h. */
 struct amm_time_answer {
     int64_t time;
-    uint8_t nonce[AMM_TIME_NONCE];
-    uint8_t signature[AMM_TIME_SIGNATURE]; /* Ed25519 */
-    char *certificate;                     /* PEM, malloc'd */
+    uint8_t nonce[AMM_TIME_ANSWER_NONCE];
+    uint8_t signature[AMM_TIME_ANSWER_SIGNATURE]; /* Ed25519 */
+    char *certificate;                            /* PEM, malloc'd */
 };
 
 bool amm_time_answer_decode(struct amm_time_answer *out, struct amm_view body,
                             struct amm_refusal *error);
 void amm_time_answer_deinit(struct amm_time_answer *answer);
 char *amm_time_answer_encode(const struct amm_time_answer *answer, size_t *len);
-
-/* The bytes that the signature covers (GP-11). */
-void amm_time_signed(uint8_t out[AMM_TIME_SIGNED], const uint8_t nonce[AMM_TIME_NONCE],
-                     int64_t time);
 
 enum { AMM_TUNNEL_REMOTES = 16, AMM_TUNNEL_PORTS = 16, AMM_TUNNEL_PEM = 65536 };
 
