@@ -26,6 +26,10 @@ bool amm_est_certificates_write(const char *certificates, char **out, size_t *le
  * the caller's question. */
 bool amm_est_certificates_read(struct amm_view body, char **out, char *error, size_t room);
 
+/* The one certificate of a PEM text whose public key has the SHA-256 `pin`: the server CA among the
+ * answers of "cacerts", by the second half of a token. False if there is none. */
+bool amm_est_pinned(const char *certificates, const uint8_t pin[32], char out[AMM_PEM_MAX]);
+
 /* The key of the request in a body; base64 with or without line ends. */
 bool amm_est_request_read(struct amm_view body, uint8_t key[AMM_P256_KEY], char *error,
                           size_t room);

@@ -10,9 +10,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { AMM_TIME_NONCE = 16, AMM_TIME_SIGNATURE = 64 };
+enum { AMM_CLAIM_NONCE = 16, AMM_CLAIM_SIGNATURE = 64 };
 
-#define AMM_TIME_NAME "amm-time"
+#define AMM_CLAIM_NAME "amm-time"
 
 /* A new Ed25519 key as PEM text; `key` holds AMM_PEM_MAX bytes. */
 bool amm_time_key_new(char *key, char *error, size_t room);
@@ -23,13 +23,13 @@ struct amm_time_signer *amm_time_signer_new(const char *key, char *error, size_t
 struct amm_time_signer *amm_time_signer_free(struct amm_time_signer *signer);
 
 /* False only when memory is short. */
-bool amm_time_sign(struct amm_time_signer *signer, const uint8_t nonce[AMM_TIME_NONCE],
-                   int64_t wall, uint8_t signature[AMM_TIME_SIGNATURE]);
+bool amm_time_sign(struct amm_time_signer *signer, const uint8_t nonce[AMM_CLAIM_NONCE],
+                   int64_t wall, uint8_t signature[AMM_CLAIM_SIGNATURE]);
 
 /* What a server answers. */
 struct amm_time_claim {
     int64_t wall;             /* seconds since 1970 */
-    const uint8_t *signature; /* AMM_TIME_SIGNATURE bytes */
+    const uint8_t *signature; /* AMM_CLAIM_SIGNATURE bytes */
     const char *certificate;  /* PEM */
 };
 
@@ -38,5 +38,5 @@ struct amm_time_claim {
  * not below `floor`. The certificate's dates are left open: whoever asks has no clock to judge them
  * by. It must have been issued for a time that had come, though: a claim before its first day is
  * refused too, and so is one after its last. */
-bool amm_time_accept(const struct amm_time_claim *claim, const uint8_t nonce[AMM_TIME_NONCE],
+bool amm_time_accept(const struct amm_time_claim *claim, const uint8_t nonce[AMM_CLAIM_NONCE],
                      const char *ca, int64_t floor, char *error, size_t room);

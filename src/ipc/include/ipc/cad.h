@@ -105,7 +105,7 @@ struct amm_cad_state {
 
 struct amm_cad_signed_time {
     int64_t wall;
-    uint8_t signature[AMM_TIME_SIGNATURE];
+    uint8_t signature[AMM_CLAIM_SIGNATURE];
 };
 
 struct amm_cad_revoked {
@@ -133,7 +133,7 @@ struct amm_cad_message {
     uint64_t id;
     union {
         uint8_t which; /* AUTHORITIES, WRAP */
-        uint8_t nonce[AMM_TIME_NONCE];
+        uint8_t nonce[AMM_CLAIM_NONCE];
         struct amm_cad_issue issue;
         struct amm_cad_issued issued;
         struct amm_cad_revocation revoke;
