@@ -18,9 +18,6 @@ const struct amm_stat amm_stats[] = {
      "Why the gateway started last: `power on`, `reboot by server`, `reboot by user`, `watchdog`, "
      "`crash`, `unknown`."},
     {"ResetCount", NUMBER, false, false, "", "How often it has started."},
-    {"Uptime", NUMBER, false, false, "s", "Since the start, as of the last full check-in."},
-    {"ClockSource", TEXT, false, false, "",
-     "`ntp`, `gps`, `cellular`, `server`, `system`, `none`."},
     {"CurrentWANInterface", TEXT, false, false, "", "Interface of the default route."},
     {"LAN-Prefixes", AMM_STAT_PREFIXES, false, false, "", "Networks on the LAN side."},
     {"WAN-Prefixes", AMM_STAT_PREFIXES, false, false, "", "Networks on the WAN side."},
