@@ -95,8 +95,8 @@ static void *begin_top(void *config, struct amm_view name, char *error, size_t r
 }
 
 static const struct amm_conf_section sections[] = {
-    {"", false, "The management tunnel of a gateway.", begin_top},
-    {NULL, false, NULL, NULL},
+    {"", false, "The management tunnel of a gateway.", begin_top, false},
+    {NULL, false, NULL, NULL, false},
 };
 
 #define STRING(name, member, least, most, initial, doc)                                            \

@@ -254,6 +254,10 @@ static bool begin_section(struct parser *p, const struct amm_conf_section *secti
     p->section = section;
     p->seen = 0;
     p->sections_seen |= 1ull << (section - p->schema->sections);
+    if (section->begin == NULL) {
+        p->into = NULL;
+        return true;
+    }
     p->into = section->begin(p->config, name, reason, sizeof reason);
     if (p->into == NULL) {
         char shown[NAME_BYTES];
@@ -305,6 +309,9 @@ static bool parse_key_line(struct parser *p, struct amm_view line)
     struct amm_view name = trim(amm_view(line.data, (size_t)(equal - line.data)));
     struct amm_view value = trim(amm_view(equal + 1, line.len - (size_t)(equal + 1 - line.data)));
     amm_text_clean(shown, sizeof shown, name);
+    if (p->section->begin == NULL) {
+        return true;
+    }
     const char *elsewhere = NULL;
     for (size_t i = 0; p->schema->keys[i].name != NULL; i++) {
         const struct amm_conf_key *key = &p->schema->keys[i];
@@ -315,11 +322,15 @@ static bool parse_key_line(struct parser *p, struct amm_view line)
             elsewhere = key->section;
             continue;
         }
+
         if (key->type != AMM_CONF_LIST && p->seen >> i & 1) {
             return fail(p, "%s: stands twice", key->name);
         }
         p->seen |= 1ull << i;
         return set_value(p, key, value);
+    }
+    if (p->section->is_shared) {
+        return true;
     }
     if (elsewhere != NULL) {
         return fail(p, "%s: not in this section (allowed: %s%s%s)", shown,

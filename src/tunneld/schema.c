@@ -173,14 +173,16 @@ static void *begin_port(void *into, struct amm_view name, char *error, size_t ro
 }
 
 static const struct amm_conf_section sections[] = {
-    {"", false, "Paths, users, limits.", begin_top},
+    {"", false, "Paths, users, limits.", begin_top, false},
     {"port", true,
      "One tunnel port with its own address pool. Without any such section the server has the ports "
      "1190 to 1193 with "
      "their usual pools (10.4.32.0/19, 10.4.96.0/19, 10.4.160.0/19, 10.4.224.0/19); with one or "
      "more it has only "
      "those.",
-     begin_port},
+     begin_port, false},
+    {"manager", false, NULL, NULL, false},
+    {"cad", false, NULL, NULL, false},
     {.name = NULL},
 };
 

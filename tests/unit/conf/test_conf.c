@@ -52,8 +52,10 @@ static bool parse_listen(void *into, struct amm_view value, char *error, size_t 
 }
 
 static const struct amm_conf_section sections[] = {
-    {"", false, "The top.", begin_top},
-    {"sub", true, "A part.", begin_sub},
+    {"", false, "The top.", begin_top, false},
+    {"sub", true, "A part.", begin_sub, false},
+    {"theirs", false, NULL, NULL, false},
+    {"their", true, NULL, NULL, false},
     {NULL},
 };
 
@@ -214,6 +216,41 @@ static void the_table_has_a_row_for_every_key(void **state)
     assert_non_null(strstr(out, "one of red, green, blue"));
 }
 
+static void sections_of_other_programs_are_skipped(void **state)
+{
+    (void)state;
+    assert_true(parse("title = t\n[theirs]\ncount = many\nwhat = ever\n[their x]\n[their y]\n"
+                      "limit = 0\n[sub x]\nlimit = 9\n"));
+    assert_int_equal(sample.count, 7);
+    assert_int_equal(sample.n_subs, 1);
+    assert_int_equal(sample.subs[0].limit, 9);
+    refused("title = t\n[theirs]\nnothing\n",
+            "f.conf:3: \"nothing\" has no '=' (allowed: key = value)");
+    refused("title = t\n[theirs]\n[theirs]\n", "f.conf:3: [theirs]: stands twice");
+    refused("title = t\n[theirs x]\n",
+            "f.conf:2: [theirs x]: this section has no name (allowed: [theirs])");
+    char out[4096];
+    assert_true(amm_conf_markdown(&schema, out, sizeof out));
+    assert_null(strstr(out, "their"));
+    assert_true(amm_conf_example(&schema, out, sizeof out));
+    assert_null(strstr(out, "their"));
+}
+
+static void a_shared_section_may_hold_keys_of_another_program(void **state)
+{
+    (void)state;
+    struct amm_conf_section shared[] = {sections[0], {NULL}};
+    struct amm_conf_schema other = {"other", shared, keys};
+    const char *text = "title = t\ntheirs = 1\ntheirs = 2\ncount = 9\n";
+    memset(&sample, 0, sizeof sample);
+    assert_false(amm_conf_parse(&other, &sample, "f.conf", amm_view_str(text), error));
+    shared[0].is_shared = true;
+    assert_true(amm_conf_parse(&other, &sample, "f.conf", amm_view_str(text), error));
+    assert_int_equal(sample.count, 9);
+    text = "title = t\ncount = many\n";
+    assert_false(amm_conf_parse(&other, &sample, "f.conf", amm_view_str(text), error));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -221,6 +258,8 @@ int main(void)
         cmocka_unit_test(defaults_stand_where_nothing_is_said),
         cmocka_unit_test(errors_name_file_line_key_and_what_is_allowed),
         cmocka_unit_test(structure_is_checked),
+        cmocka_unit_test(sections_of_other_programs_are_skipped),
+        cmocka_unit_test(a_shared_section_may_hold_keys_of_another_program),
         cmocka_unit_test(a_line_may_not_be_endless),
         cmocka_unit_test(the_example_file_parses_to_the_defaults),
         cmocka_unit_test(too_little_room_is_told),

@@ -9,7 +9,9 @@
  *
  * An error names file, line, key and what is allowed:
  *   amm.conf:12: limit: "many" is not a number (allowed: 1 to 8189)
- * Unknown keys and sections are errors. Programs exit with code 2 on a configuration error. */
+ * Unknown keys and sections are errors. Programs exit with code 2 on a configuration error.
+ *
+ * Several programs may read one file: each names the sections of the others, and skips them. */
 #pragma once
 
 #include "base/bytes.h"
@@ -48,8 +50,9 @@ struct amm_conf_section {
     bool is_named;    /* "[port 1190]" */
     const char *doc;
     /* The structure that this section's keys are written to; NULL with a reason (too many,
-     * duplicate, bad name). */
+     * duplicate, bad name). No function: a section of another program, skipped. */
     void *(*begin)(void *config, struct amm_view name, char *error, size_t room);
+    bool is_shared; /* with another program: keys that the table does not have are that one's */
 };
 
 struct amm_conf_schema {
