@@ -1,5 +1,11 @@
-/* Tenants, groups, users, role bindings, logins and API tokens in memory. They are few (thousands),
- * and each request needs them. Fleet thread. */
+/* Users, role bindings, logins and API tokens in memory. They are few (thousands), and each request
+ * needs them. Fleet thread.
+ *
+ * DECISION: there is one tree of tenants and groups, and it is the fleet's (manager/fleet.h): load,
+ * add, rename, move, remove and its rollback stand there and nowhere else. access.c walks that tree;
+ * the routes of /tenants and /groups (M1) call fleet_tenant_* and fleet_group_*. The struct tenant
+ * and struct group below go; core.c calls fleet_mark, fleet_rollback and fleet_committed around its
+ * units and commits. */
 #pragma once
 
 #include "manager/access.h"
