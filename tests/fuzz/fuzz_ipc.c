@@ -1,5 +1,6 @@
 /* Messages of the control sockets: what decodes also encodes again, to bytes that decode to the
  * same. */
+#include "ipc/cad.h"
 #include "ipc/client_state.h"
 #include "ipc/tunnel.h"
 
@@ -14,6 +15,18 @@ static void check_message(struct amm_view packet)
     memset(&message, 0, sizeof message);
     if (amm_ipc_decode(&message, packet)) {
         size_t len = amm_ipc_encode(&message, again, sizeof again);
+        if (!amm_view_equal(packet, amm_view(again, len))) {
+            abort();
+        }
+    }
+}
+
+static void check_cad(struct amm_view packet)
+{
+    static struct amm_cad_message message;
+    static uint8_t again[AMM_CAD_MAX];
+    if (amm_cad_decode(&message, packet)) {
+        size_t len = amm_cad_encode(&message, again, sizeof again);
         if (!amm_view_equal(packet, amm_view(again, len))) {
             abort();
         }
@@ -41,6 +54,7 @@ static void check_state(struct amm_view packet)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     check_message(amm_view(data, size));
+    check_cad(amm_view(data, size));
     check_state(amm_view(data, size));
     return 0;
 }

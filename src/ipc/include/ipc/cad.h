@@ -148,8 +148,8 @@ struct amm_cad_message {
 /* The length written to out[room], or 0 if it does not fit. */
 size_t amm_cad_encode(const struct amm_cad_message *message, uint8_t *out, size_t room);
 
-/* False if the message is malformed. Strings come out NUL-terminated; words and names printable,
- * texts printable but for line ends. */
+/* False if the message is malformed; `out` is undefined then. Strings come out NUL-terminated;
+ * words and names printable, texts printable but for line ends. */
 bool amm_cad_decode(struct amm_cad_message *out, struct amm_view packet);
 
 const char *amm_cad_failure_name(enum amm_cad_failure failure); /* "busy" */
