@@ -57,12 +57,14 @@ bool fleet_refuse(struct fleet_error *error, int status, const char *name, const
 
 /* ---- tenants and groups ---- */
 
-/* Each tenant has one root group, which has its name; every gateway is in a group. A role that is
- * bound to a branch is bound to a group: the root group is the whole tenant. */
+/* Each tenant has one root group, in memory only: id 0, the name of the tenant. Every gateway is in
+ * a group; what the store has directly under the tenant (group 0) is in its root group. A branch is
+ * a group with all below it: the root group is the whole tenant. */
 struct fleet_tenant {
     int64_t id;
     char slug[FLEET_SLUG_MAX + 1]; /* in tunnel names; "main" is the first tenant */
-    char name[FLEET_NAME_MAX + 1];
+    char title[FLEET_TITLE_MAX + 1];
+    int64_t created_at;
     struct fleet_group *root;
     uint32_t n_gateways;
     uint32_t gateways_max; /* 0: no limit of its own */
@@ -86,7 +88,8 @@ struct fleet_settings {
 enum fleet_clone_policy { FLEET_CLONE_INHERIT, FLEET_CLONE_FLAG, FLEET_CLONE_QUARANTINE };
 
 struct fleet_group {
-    int64_t id;
+    int64_t id; /* 0: root group */
+    int64_t created_at;
     struct fleet_tenant *tenant;
     struct fleet_group *parent; /* NULL: root group */
     struct fleet_group *first_child, *next_sibling;
@@ -200,7 +203,7 @@ struct fleet_gateway {
 /* ---- life ---- */
 
 /* Reads everything. NULL with a sentence in `error`. The store must outlive the fleet. */
-struct fleet *fleet_load(struct amm_store *store, char *error, size_t room);
+struct fleet *fleet_load(struct amm_store *store, int64_t now, char *error, size_t room);
 struct fleet *fleet_free(struct fleet *fleet);
 struct amm_store *fleet_store(struct fleet *fleet);
 
@@ -229,8 +232,8 @@ struct fleet_note {
     unsigned changes;
 };
 
-/* Watchers are called by fleet_committed, once a gateway and batch, in the fleet thread; they must
- * not write to the store. At most 8, added before the thread runs. */
+/* Watchers are called by fleet_committed, at least once for each gateway that was touched, in the
+ * fleet thread; they must not write to the store. At most 8, added before the thread runs. */
 void fleet_watch(struct fleet *fleet, void (*changed)(void *context, const struct fleet_note *note),
                  void *context);
 
@@ -243,7 +246,9 @@ void fleet_touch_group(struct fleet *fleet, struct fleet_group *group, unsigned 
 
 struct fleet_tenant *fleet_tenant_find(struct fleet *fleet, int64_t id);
 struct fleet_tenant *fleet_tenant_by_slug(struct fleet *fleet, const char *slug);
-struct fleet_group *fleet_group_find(struct fleet *fleet, int64_t id);
+struct fleet_group *fleet_group_find(struct fleet *fleet, int64_t id); /* never a root group */
+/* The branch that a role or an object names: group 0 is the tenant's root group. */
+struct fleet_group *fleet_branch_find(struct fleet *fleet, int64_t tenant, int64_t group);
 struct fleet_gateway *fleet_gateway_find(struct fleet *fleet, int64_t id);
 struct fleet_gateway *fleet_gateway_by_name(struct fleet *fleet, const struct fleet_tenant *tenant,
                                             const char *name);
@@ -275,16 +280,18 @@ bool fleet_name_ok(const char *name);
 /* 1 to 64 letters, digits, '-', '_', '.'; not "." or "..". */
 bool fleet_gateway_name_ok(const char *name);
 
-struct fleet_tenant *fleet_tenant_add(struct fleet *fleet, const char *slug, const char *name,
-                                      struct fleet_error *error);
-bool fleet_tenant_rename(struct fleet *fleet, struct fleet_tenant *tenant, const char *name,
-                         struct fleet_error *error);
-/* Only without gateways. */
+struct fleet_tenant *fleet_tenant_add(struct fleet *fleet, const char *slug, const char *title,
+                                      int64_t now, struct fleet_error *error);
+bool fleet_tenant_retitle(struct fleet *fleet, struct fleet_tenant *tenant, const char *title,
+                          struct fleet_error *error);
+bool fleet_tenant_limit(struct fleet *fleet, struct fleet_tenant *tenant, uint32_t gateways_max,
+                        struct fleet_error *error);
+/* Only without gateways and groups. */
 bool fleet_tenant_remove(struct fleet *fleet, struct fleet_tenant *tenant,
                          struct fleet_error *error);
 
 struct fleet_group *fleet_group_add(struct fleet *fleet, struct fleet_group *parent,
-                                    const char *name, struct fleet_error *error);
+                                    const char *name, int64_t now, struct fleet_error *error);
 bool fleet_group_rename(struct fleet *fleet, struct fleet_group *group, const char *name,
                         struct fleet_error *error);
 /* Within its tenant; not below itself. */
@@ -306,7 +313,7 @@ struct fleet_gateway *fleet_gateway_add(struct fleet *fleet, const struct fleet_
                                         int64_t now, struct fleet_error *error);
 /* NULL leaves a member as it is. */
 bool fleet_gateway_edit(struct fleet *fleet, struct fleet_gateway *gateway, const char *serial,
-                        const char *note, struct fleet_error *error);
+                        const char *note, const enum fleet_kind *kind, struct fleet_error *error);
 bool fleet_gateway_move(struct fleet *fleet, struct fleet_gateway *gateway,
                         struct fleet_group *group, struct fleet_error *error);
 bool fleet_gateway_remove(struct fleet *fleet, struct fleet_gateway *gateway,
