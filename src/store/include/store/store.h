@@ -157,6 +157,10 @@ enum amm_store_result amm_rows_end(struct amm_rows *rows);
 bool amm_store_backup(const struct amm_store_settings *settings, const char *to,
                       char error[AMM_STORE_ERROR]);
 
+/* Moves what the log beside the database holds into it, as far as nobody is reading; any thread,
+ * blocks. Without it the log grows until the owner's commit does the same. */
+bool amm_store_checkpoint(const struct amm_store_settings *settings, char error[AMM_STORE_ERROR]);
+
 /* Puts a backup in the database's place; no program may have it open. Checks the copy first; what
  * was there is kept beside it as `<database>.before-restore`. What the backup knew of logins, API
  * tokens, enrolment tokens and operations that had not ended does not come back to life, and the
