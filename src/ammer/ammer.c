@@ -6,7 +6,7 @@
 #include "io/file.h"
 #include "io/log.h"
 #include "io/privilege.h"
-#include "resolve.h"
+#include "io/resolve.h"
 #include "state_server.h"
 #include "traffic.h"
 
@@ -33,13 +33,13 @@ struct ammer {
     struct link link;
     struct tunnel_device device;
     struct traffic *traffic;
-    struct resolver *resolver;
+    struct amm_resolver *resolver;
     int signals, state_socket;
     struct amm_now now;
 
     unsigned remote; /* of the attempt under way; index in settings->remotes */
     bool is_resolving;
-    struct resolve_result candidates; /* its addresses */
+    struct amm_resolve_result candidates; /* its addresses */
     unsigned candidate;
     struct amm_address last_good[AMM_SETTINGS_REMOTES]; /* that a remote last answered from */
 
@@ -47,6 +47,7 @@ struct ammer {
     bool waits_for_time;
     amm_time clock_check; /* next look at the clock, or AMM_NEVER */
     amm_time clock_save;  /* next time the floor is saved, or AMM_NEVER */
+    int64_t clock_offset; /* seconds that the settings' file adds to the system's clock */
 
     struct amm_client_state state;
     bool is_over;
@@ -89,6 +90,26 @@ static void refresh_state(struct ammer *a)
 
 /* ---- clock ---- */
 
+static struct amm_now clock_now(const struct ammer *a)
+{
+    struct amm_now now = amm_now();
+    now.wall += a->clock_offset;
+    return now;
+}
+
+/* Only between attempts, so that the clock never steps within a session. */
+static void clock_offset_read(struct ammer *a)
+{
+    char error[160];
+    struct amm_span text;
+    if (a->settings->clock_offset[0] &&
+        amm_file_read(a->settings->clock_offset, 64, &text, error, sizeof error)) {
+        amm_clock_offset_parse((const char *)text.data, &a->clock_offset);
+        free(text.data);
+        a->now = clock_now(a);
+    }
+}
+
 static void clock_floor_read(struct ammer *a)
 {
     int64_t saved = 0;
@@ -124,6 +145,7 @@ static bool clock_is_ready(struct ammer *a)
 {
     char words[160];
     a->clock_check = AMM_NEVER;
+    clock_offset_read(a);
     if (amm_clock_is_sane(a->now.wall, &a->floor)) {
         if (a->waits_for_time) {
             amm_log(AMM_LOG_INFO, "clock-set", amm_field_number("time", a->now.wall));
@@ -155,7 +177,7 @@ static void end_attempt(struct ammer *a, const struct amm_connect_end *end)
     a->is_resolving = false;
     link_close(&a->link);
     amm_connect_ended(&a->connect, a->now.mono, end);
-    a->state.inner_ip = 0;
+    a->state.inner_ip = a->state.server_ip = 0;
     a->state.server[0] = '\0';
     a->state.address = (struct amm_address){0};
     a->clock_save = AMM_NEVER;
@@ -198,7 +220,7 @@ static void next_candidate(struct ammer *a, const char *why)
     try_candidates(a, why);
 }
 
-static void use_addresses(struct ammer *a, const struct resolve_result *result)
+static void use_addresses(struct ammer *a, const struct amm_resolve_result *result)
 {
     const struct amm_address *last = &a->last_good[a->remote];
     a->is_resolving = false;
@@ -215,7 +237,7 @@ static void begin_attempt(struct ammer *a, unsigned remote)
 {
     a->remote = remote;
     const struct amm_remote *r = remote_of(a);
-    struct resolve_result numeric = {.n = 1};
+    struct amm_resolve_result numeric = {.n = 1};
     snprintf(a->state.remote, sizeof a->state.remote, "%s:%u/%s", r->host, r->port,
              r->transport == AMM_UDP ? "udp" : "tcp");
     if (amm_address_parse(&numeric.addresses[0], r->host, r->port)) {
@@ -224,8 +246,9 @@ static void begin_attempt(struct ammer *a, unsigned remote)
     }
     enter(a, AMM_PHASE_RESOLVING);
     a->is_resolving = true;
-    if (!resolver_ask(a->resolver, r->host, r->port, r->family)) {
-        use_addresses(a, &(struct resolve_result){.error = "name lookup failed: out of memory"});
+    if (!amm_resolver_ask(a->resolver, r->host, r->port, r->family)) {
+        use_addresses(a,
+                      &(struct amm_resolve_result){.error = "name lookup failed: out of memory"});
     }
 }
 
@@ -233,7 +256,7 @@ static void run_schedule(struct ammer *a)
 {
     if (amm_connect_is_overdue(&a->connect, a->now.mono)) {
         if (a->is_resolving) {
-            use_addresses(a, &(struct resolve_result){.error = "name lookup takes too long"});
+            use_addresses(a, &(struct amm_resolve_result){.error = "name lookup takes too long"});
         } else {
             next_candidate(a, "no answer");
         }
@@ -262,12 +285,24 @@ static void send_output(struct ammer *a)
     link_flush(&a->link);
 }
 
+/* The server's own address inside the tunnel: what amm-tunneld pushes a way to. */
+static uint32_t server_inner(const struct amm_push *push)
+{
+    for (unsigned i = 0; i < push->n_routes; i++) {
+        if (push->routes[i].mask == UINT32_MAX) {
+            return push->routes[i].network;
+        }
+    }
+    return push->route_gateway;
+}
+
 static void on_pushed(struct ammer *a, const struct amm_push *push)
 {
     char error[256];
     if (tunnel_device_apply(&a->device, a->settings, push, &a->link.path.remote, error,
                             sizeof error)) {
         a->state.inner_ip = push->local;
+        a->state.server_ip = server_inner(push);
         return;
     }
     say_error(a, "options-refused", error);
@@ -386,7 +421,7 @@ static void take_link(struct ammer *a, const struct amm_ready *ready)
 
 static void take_ready(struct ammer *a, const struct amm_ready *ready)
 {
-    struct resolve_result result;
+    struct amm_resolve_result result;
     switch ((enum tag)ready->tag) {
     case TAG_SIGNAL:
         a->is_over = true;
@@ -396,7 +431,7 @@ static void take_ready(struct ammer *a, const struct amm_ready *ready)
         state_server_answer(a->state_socket, &a->state);
         break;
     case TAG_RESOLVER:
-        if (resolver_take(a->resolver, &result) && a->is_resolving) {
+        if (amm_resolver_take(a->resolver, &result) && a->is_resolving) {
             use_addresses(a, &result);
         }
         break;
@@ -432,11 +467,11 @@ static void run_loop(struct ammer *a)
             send_output(a);
         } while (take_events(a));
         unsigned n = amm_loop_wait(a->loop, next_deadline(a), ready);
-        a->now = amm_now();
+        a->now = clock_now(a);
         for (unsigned i = 0; i < n && !a->is_over; i++) {
             take_ready(a, &ready[i]);
         }
-        a->now = amm_now();
+        a->now = clock_now(a);
         amm_client_expire(a->client, a->now);
         take_events(a);
     }
@@ -502,11 +537,11 @@ static bool start(struct ammer *a, const char *version, char *error, size_t room
 {
     snprintf(error, room, "out of memory or descriptors");
     a->loop = amm_loop_new();
-    a->resolver = resolver_new();
+    a->resolver = amm_resolver_new();
     a->traffic = traffic_new();
     if (!a->loop || !a->resolver || !a->traffic || !link_init(&a->link, a->loop, TAG_LINK) ||
         !open_signals(a) ||
-        !amm_loop_add(a->loop, resolver_fd(a->resolver), AMM_READ, TAG_RESOLVER) ||
+        !amm_loop_add(a->loop, amm_resolver_fd(a->resolver), AMM_READ, TAG_RESOLVER) ||
         !open_client(a, version)) {
         return false;
     }
@@ -545,7 +580,7 @@ static void finish(struct ammer *a)
     amm_client_free(a->client);
     amm_aead_free(a->aead);
     traffic_free(a->traffic);
-    resolver_free(a->resolver);
+    amm_resolver_free(a->resolver);
     if (a->signals >= 0) {
         close(a->signals);
     }

@@ -51,3 +51,15 @@ int64_t amm_clock_saved_parse(const char *text)
     }
     return value;
 }
+
+bool amm_clock_offset_parse(const char *text, int64_t *out)
+{
+    bool is_negative = text[0] == '-';
+    const char *digits = text + is_negative;
+    int64_t value = amm_clock_saved_parse(digits);
+    if (value == 0 && !(digits[0] == '0' && (digits[1] == '\n' || digits[1] == '\0'))) {
+        return false;
+    }
+    *out = is_negative ? -value : value;
+    return true;
+}

@@ -31,3 +31,7 @@ void amm_clock_words(char *out, size_t room, int64_t wall, const struct amm_cloc
 /* What stands in the file of the saved time: decimal seconds and a newline. 0 if it is anything
  * else. */
 int64_t amm_clock_saved_parse(const char *text);
+
+/* What stands in the file of the offset: decimal seconds with or without a sign, and a newline.
+ * False, and `*out` stays, if it is anything else. */
+bool amm_clock_offset_parse(const char *text, int64_t *out);

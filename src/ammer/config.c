@@ -10,7 +10,7 @@ struct file {
     char wrap_key[AMM_CONF_TEXT], login[AMM_CONF_TEXT];
     char server_name[AMM_CONF_TEXT], ciphers[AMM_CONF_TEXT];
     char tun[AMM_CONF_TEXT], user[AMM_CONF_TEXT];
-    char state_socket[AMM_CONF_TEXT], clock_floor[AMM_CONF_TEXT];
+    char state_socket[AMM_CONF_TEXT], clock_floor[AMM_CONF_TEXT], clock_offset[AMM_CONF_TEXT];
     uint8_t wrap, direction, digest;
     uint32_t mtu, ping, ping_restart, renegotiate, answer_timeout, hand_window;
     bool server_name_is_prefix, remote_random, pushed_routes;
@@ -173,6 +173,10 @@ static const struct amm_conf_key keys[] = {
     STRING("clock-floor", clock_floor, 0, 255, "",
            "File that remembers the latest time a server proved; the clock is not believed below "
            "it. Empty: none."),
+    STRING(
+        "clock-offset", clock_offset, 0, 255, "",
+        "File with a number of seconds that are added to the system's clock, where that may not be "
+        "set; read before each attempt. Empty: none."),
     {NULL, NULL, AMM_CONF_STRING, 0, 0, 0, NULL, NULL, false, NULL, NULL},
 };
 
@@ -220,6 +224,7 @@ static void move_into(struct amm_settings *s, const struct file *file)
     snprintf(s->user, sizeof s->user, "%.31s", file->user);
     snprintf(s->state_socket, sizeof s->state_socket, "%s", file->state_socket);
     snprintf(s->clock_floor, sizeof s->clock_floor, "%s", file->clock_floor);
+    snprintf(s->clock_offset, sizeof s->clock_offset, "%s", file->clock_offset);
 }
 
 bool amm_config_parse(struct amm_settings *settings, const char *file_name, struct amm_view text,

@@ -78,6 +78,7 @@ struct amm_settings {
     char user[32];                        /* becomes this user once the device is open; "": stays */
     char state_socket[AMM_SETTINGS_PATH]; /* "": none */
     char clock_floor[AMM_SETTINGS_PATH]; /* file that remembers the latest trusted time; "": none */
+    char clock_offset[AMM_SETTINGS_PATH]; /* file with seconds to add to the clock; "": none */
 };
 
 /* Everything at its default, and no remote. */

@@ -59,9 +59,9 @@ static void write_clean(struct amm_writer *w, const char *text, bool json)
     }
 }
 
-static const char *inner_text(const struct amm_client_state *state, char out[AMM_IPV4_TEXT])
+static const char *ip_text(uint32_t ip, char out[AMM_IPV4_TEXT])
 {
-    return state->inner_ip ? amm_ipv4_text(state->inner_ip, out) : "";
+    return ip ? amm_ipv4_text(ip, out) : "";
 }
 
 static const char *address_text(const struct amm_client_state *state, char out[AMM_ADDRESS_TEXT])
@@ -71,10 +71,11 @@ static const char *address_text(const struct amm_client_state *state, char out[A
 
 size_t amm_client_state_encode(const struct amm_client_state *state, uint8_t *out, size_t room)
 {
-    char ip[AMM_IPV4_TEXT], address[AMM_ADDRESS_TEXT];
+    char ip[AMM_IPV4_TEXT], server[AMM_IPV4_TEXT], address[AMM_ADDRESS_TEXT];
     struct amm_writer w = amm_writer(out, room);
-    amm_write_text(&w, "state=%s\naddress=%s\ninner=%s\n", amm_client_phase_name(state->phase),
-                   address_text(state, address), inner_text(state, ip));
+    amm_write_text(&w, "state=%s\naddress=%s\ninner=%s\nserver_inner=%s\n",
+                   amm_client_phase_name(state->phase), address_text(state, address),
+                   ip_text(state->inner_ip, ip), ip_text(state->server_ip, server));
     for (size_t i = 0; i < N_FIELDS; i++) {
         amm_write_text(&w, "%s=", fields[i].name);
         if (fields[i].kind == TEXT) {
@@ -89,11 +90,12 @@ size_t amm_client_state_encode(const struct amm_client_state *state, uint8_t *ou
 
 size_t amm_client_state_json(const struct amm_client_state *state, char *out, size_t room)
 {
-    char ip[AMM_IPV4_TEXT], address[AMM_ADDRESS_TEXT];
+    char ip[AMM_IPV4_TEXT], server[AMM_IPV4_TEXT], address[AMM_ADDRESS_TEXT];
     struct amm_writer w = amm_writer(out, room);
-    amm_write_text(&w, "{\"state\":\"%s\",\"address\":\"%s\",\"inner\":\"%s\"",
+    amm_write_text(&w,
+                   "{\"state\":\"%s\",\"address\":\"%s\",\"inner\":\"%s\",\"server_inner\":\"%s\"",
                    amm_client_phase_name(state->phase), address_text(state, address),
-                   inner_text(state, ip));
+                   ip_text(state->inner_ip, ip), ip_text(state->server_ip, server));
     for (size_t i = 0; i < N_FIELDS; i++) {
         amm_write_text(&w, ",\"%s\":", fields[i].name);
         if (fields[i].kind == TEXT) {
@@ -162,6 +164,9 @@ static bool take_pair(struct amm_client_state *out, const char *key, const char 
     }
     if (strcmp(key, "inner") == 0) {
         return value[0] == '\0' || amm_ipv4_parse(&out->inner_ip, value);
+    }
+    if (strcmp(key, "server_inner") == 0) {
+        return value[0] == '\0' || amm_ipv4_parse(&out->server_ip, value);
     }
     for (size_t i = 0; i < N_FIELDS; i++) {
         if (strcmp(key, fields[i].name) == 0) {

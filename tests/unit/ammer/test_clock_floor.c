@@ -64,6 +64,23 @@ static void saved_times_are_read_strictly(void **state)
     assert_int_equal(amm_clock_saved_parse("99999999999999999999"), 0);
 }
 
+static void offsets_are_read_strictly(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {"", "-", "x", "1x", "--1", "+1", " 1", "1 \n", "00x"};
+    int64_t offset = 7;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        assert_false(amm_clock_offset_parse(bad[i], &offset));
+        assert_int_equal(offset, 7);
+    }
+    assert_true(amm_clock_offset_parse("-1793491200\n", &offset));
+    assert_int_equal(offset, -1793491200);
+    assert_true(amm_clock_offset_parse("12", &offset));
+    assert_int_equal(offset, 12);
+    assert_true(amm_clock_offset_parse("0\n", &offset));
+    assert_int_equal(offset, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -73,6 +90,7 @@ int main(void)
         cmocka_unit_test(a_saved_time_behind_the_certificate_is_not_believed),
         cmocka_unit_test(a_clock_far_in_the_future_is_left_to_the_certificates),
         cmocka_unit_test(saved_times_are_read_strictly),
+        cmocka_unit_test(offsets_are_read_strictly),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,6 +12,7 @@ static struct amm_client_state example(void)
         .since = 1793491200,
         .remote = "tunnel.example:1190/udp",
         .inner_ip = 0x0A042006,
+        .server_ip = 0x0A042001,
         .tun = "tun0",
         .server = "amm tunnel",
         .cipher = "AES-256-GCM",

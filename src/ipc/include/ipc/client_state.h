@@ -32,6 +32,7 @@ struct amm_client_state {
     char remote[300];           /* "host:port/udp" as configured; "" before the first try */
     struct amm_address address; /* outer address of the server; family NONE if unknown */
     uint32_t inner_ip;          /* 0 while there is none */
+    uint32_t server_ip;         /* the server's own address inside the tunnel; 0 if unknown */
     char tun[16];
     char server[65]; /* name in the server's certificate; "" while not up */
     char cipher[24];

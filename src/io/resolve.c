@@ -1,4 +1,4 @@
-#include "resolve.h"
+#include "io/resolve.h"
 
 #include <fcntl.h>
 #include <netdb.h>
@@ -19,10 +19,10 @@ struct query {
     uint16_t port;
     uint8_t family;
     atomic_bool done;
-    struct resolve_result result;
+    struct amm_resolve_result result;
 };
 
-struct resolver {
+struct amm_resolver {
     int wake;
     struct query *query;
 };
@@ -35,9 +35,9 @@ static void let_go(struct query *query)
     }
 }
 
-struct resolver *resolver_new(void)
+struct amm_resolver *amm_resolver_new(void)
 {
-    struct resolver *resolver = calloc(1, sizeof *resolver);
+    struct amm_resolver *resolver = calloc(1, sizeof *resolver);
     if (!resolver) {
         return NULL;
     }
@@ -49,7 +49,7 @@ struct resolver *resolver_new(void)
     return resolver;
 }
 
-struct resolver *resolver_free(struct resolver *resolver)
+struct amm_resolver *amm_resolver_free(struct amm_resolver *resolver)
 {
     if (resolver) {
         let_go(resolver->query);
@@ -59,7 +59,7 @@ struct resolver *resolver_free(struct resolver *resolver)
     return NULL;
 }
 
-int resolver_fd(const struct resolver *resolver)
+int amm_resolver_fd(const struct amm_resolver *resolver)
 {
     return resolver->wake;
 }
@@ -90,7 +90,7 @@ static void look_up(struct query *query)
         .ai_socktype = SOCK_DGRAM,
     };
     int failed = getaddrinfo(query->host, NULL, &hints, &list);
-    struct resolve_result *result = &query->result;
+    struct amm_resolve_result *result = &query->result;
     for (const struct addrinfo *at = list; at && result->n < AMM_RESOLVE_MAX; at = at->ai_next) {
         if (take_address(&result->addresses[result->n], at->ai_addr, query->port)) {
             result->n++;
@@ -130,7 +130,8 @@ static bool start_thread(struct query *query)
     return started;
 }
 
-bool resolver_ask(struct resolver *resolver, const char *host, uint16_t port, uint8_t family)
+bool amm_resolver_ask(struct amm_resolver *resolver, const char *host, uint16_t port,
+                      uint8_t family)
 {
     let_go(resolver->query);
     resolver->query = NULL;
@@ -154,7 +155,7 @@ bool resolver_ask(struct resolver *resolver, const char *host, uint16_t port, ui
     return true;
 }
 
-bool resolver_take(struct resolver *resolver, struct resolve_result *out)
+bool amm_resolver_take(struct amm_resolver *resolver, struct amm_resolve_result *out)
 {
     uint64_t count;
     ssize_t ignored = read(resolver->wake, &count, sizeof count);

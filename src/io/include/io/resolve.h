@@ -11,24 +11,25 @@
 
 enum { AMM_RESOLVE_MAX = 8 };
 
-struct resolve_result {
+struct amm_resolve_result {
     struct amm_address
         addresses[AMM_RESOLVE_MAX]; /* in the order the system prefers; both families */
     unsigned n;
     char error[96]; /* "" if there are addresses */
 };
 
-struct resolver;
+struct amm_resolver;
 
-struct resolver *resolver_new(void); /* NULL: out of memory or descriptors */
-struct resolver *resolver_free(struct resolver *resolver);
+struct amm_resolver *amm_resolver_new(void); /* NULL: out of memory or descriptors */
+struct amm_resolver *amm_resolver_free(struct amm_resolver *resolver);
 
 /* Readable when an answer is there. */
-int resolver_fd(const struct resolver *resolver);
+int amm_resolver_fd(const struct amm_resolver *resolver);
 
-/* Asks; an answer to a former question is dropped. `family` as in struct amm_remote. False if no
- * thread can start. */
-bool resolver_ask(struct resolver *resolver, const char *host, uint16_t port, uint8_t family);
+/* Asks; an answer to a former question is dropped. `family`: enum amm_family, NONE for both. False
+ * if no thread can start. */
+bool amm_resolver_ask(struct amm_resolver *resolver, const char *host, uint16_t port,
+                      uint8_t family);
 
 /* Takes the answer; false if it is not there yet. */
-bool resolver_take(struct resolver *resolver, struct resolve_result *out);
+bool amm_resolver_take(struct amm_resolver *resolver, struct amm_resolve_result *out);
