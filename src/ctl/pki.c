@@ -1,6 +1,6 @@
 /* ammctl pki: the certificates of the tunnel server and of the gateways. */
 #include "pki.h"
-#include "pki_store.h"
+#include "pki/pki_store.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -65,7 +65,7 @@ static bool parse_arguments(int argc, char **argv, const char *wanted, bool want
 
 static int pki_init(const struct ctl *ctl, int argc, char **argv)
 {
-    struct arguments arguments = {.organisation = "amm", .server = "amm-tunneld"};
+    struct arguments arguments = {.organisation = "amm", .server = AMM_PKI_SERVER_NAME};
     if (!parse_arguments(argc, argv, "nsh", false, &arguments)) {
         return ctl_fail(
             CTL_USAGE,
@@ -76,11 +76,94 @@ static int pki_init(const struct ctl *ctl, int argc, char **argv)
     if (!pki_create(folder, arguments.organisation, arguments.server, arguments.host, error)) {
         return ctl_fail(CTL_FAILED, "%s", error);
     }
-    printf("%s: CAs for the server, gateways and connection files, the server's certificate and "
-           "the channel "
-           "keys\nKeep the files *-ca.key: whoever has them can join.\n",
+    printf("%s: CAs for the server, gateways and connection files, certificates of the tunnel "
+           "server, the manager and its time, and the channel keys\n"
+           "Keep the files *-ca.key: whoever has them can join.\n",
            folder);
     return CTL_OK;
+}
+
+/* Runs `work` on the PKI and prints `error` if it says no. */
+static enum ctl_exit with_pki(const struct ctl *ctl, const struct arguments *arguments,
+                              bool (*work)(struct pki *pki, const struct arguments *arguments,
+                                           char error[PKI_ERROR]))
+{
+    struct pki pki;
+    char error[PKI_ERROR];
+    bool ok = pki_open(&pki, ctl_pki_folder(ctl, arguments->folder), error) &&
+              work(&pki, arguments, error);
+    pki_close(&pki);
+    return ok ? CTL_OK : (enum ctl_exit)ctl_fail(CTL_FAILED, "%s", error);
+}
+
+static bool upgrade(struct pki *pki, const struct arguments *arguments, char error[PKI_ERROR])
+{
+    char made[256];
+    (void)arguments;
+    if (!pki_upgrade(pki, made, sizeof made, error)) {
+        return false;
+    }
+    if (made[0]) {
+        printf("%s: made %s\n", pki->folder, made);
+    } else {
+        printf("%s: nothing is missing\n", pki->folder);
+    }
+    return true;
+}
+
+static int pki_upgrade_folder(const struct ctl *ctl, int argc, char **argv)
+{
+    struct arguments arguments = {0};
+    if (!parse_arguments(argc, argv, "", false, &arguments)) {
+        return ctl_fail(CTL_USAGE, "pki upgrade [--pki DIR]");
+    }
+    return (int)with_pki(ctl, &arguments, upgrade);
+}
+
+static bool roll(struct pki *pki, const struct arguments *arguments, char error[PKI_ERROR])
+{
+    char former[64];
+    enum pki_kind kind =
+        strcmp(arguments->name, AMM_PKI_PROFILE_AUTHORITY) == 0 ? PKI_PROFILE : PKI_GATEWAY;
+    if (!pki_roll(pki, kind, former, sizeof former, error)) {
+        return false;
+    }
+    printf("%s/%s.crt issues from now on; the one before is %s and stays trusted\n"
+           "Restart amm-cad and ammd; the tunnel server trusts the new one at its next start.\n"
+           "When nobody needs the old one (ammctl gateway authorities): ammctl pki retire %s\n",
+           pki->folder, pki_kinds[kind].authority, former, former);
+    return true;
+}
+
+static int pki_roll_authority(const struct ctl *ctl, int argc, char **argv)
+{
+    struct arguments arguments = {0};
+    if (!parse_arguments(argc, argv, "", true, &arguments) ||
+        (strcmp(arguments.name, AMM_PKI_GATEWAY_AUTHORITY) != 0 &&
+         strcmp(arguments.name, AMM_PKI_PROFILE_AUTHORITY) != 0)) {
+        return ctl_fail(CTL_USAGE, "pki roll [--pki DIR] gateway-ca|profile-ca");
+    }
+    return (int)with_pki(ctl, &arguments, roll);
+}
+
+static bool retire(struct pki *pki, const struct arguments *arguments, char error[PKI_ERROR])
+{
+    if (!pki_retire(pki, arguments->name, error)) {
+        return false;
+    }
+    printf("%s: %s is gone; who has a certificate of it must enrol anew\n"
+           "Restart amm-cad and ammd; the tunnel server forgets it at its next start.\n",
+           pki->folder, arguments->name);
+    return true;
+}
+
+static int pki_retire_authority(const struct ctl *ctl, int argc, char **argv)
+{
+    struct arguments arguments = {0};
+    if (!parse_arguments(argc, argv, "", true, &arguments)) {
+        return ctl_fail(CTL_USAGE, "pki retire [--pki DIR] NAME (as gateway-ca-1)");
+    }
+    return (int)with_pki(ctl, &arguments, retire);
 }
 
 /* Issues and writes <base>.crt and .key; the paths are printed. */
@@ -101,7 +184,7 @@ static enum ctl_exit issue_to_files(struct pki *pki, enum pki_kind kind, const c
 
 static int pki_server(const struct ctl *ctl, int argc, char **argv)
 {
-    struct arguments arguments = {.server = "amm-tunneld"};
+    struct arguments arguments = {.server = AMM_PKI_SERVER_NAME};
     if (!parse_arguments(argc, argv, "shd", false, &arguments)) {
         return ctl_fail(CTL_USAGE,
                         "pki server [--pki DIR] [--server NAME] [--host DNSNAME] [--days N]");
@@ -232,6 +315,11 @@ static int pki_list(const struct ctl *ctl, int argc, char **argv)
 const struct ctl_command ctl_pki_commands[] = {
     {"init", "[--pki DIR] [--name ORGANISATION] [--server NAME] [--host DNSNAME]  make a new PKI",
      pki_init, false},
+    {"upgrade", "[--pki DIR]  make what an existing PKI lacks for this version", pki_upgrade_folder,
+     false},
+    {"roll", "[--pki DIR] gateway-ca|profile-ca  a new CA beside the old one", pki_roll_authority,
+     false},
+    {"retire", "[--pki DIR] NAME  take a replaced CA away", pki_retire_authority, false},
     {"server",
      "[--pki DIR] [--server NAME] [--host DNSNAME] [--days N]  a new certificate for the server",
      pki_server, false},

@@ -1,10 +1,11 @@
 /* ammctl gateway profile: a connection file for an OpenVPN client, with everything inline, that
  * carries what a server cannot push. */
 #include "pki.h"
-#include "pki_store.h"
 
 #include "crypto/mac.h"
 #include "io/file.h"
+#include "pki/connection_file.h"
+#include "pki/pki_store.h"
 #include "proto/wrap.h"
 
 #include <getopt.h>
@@ -13,10 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PROFILE_MAX = 65536, REMOTES_MAX = 8, PORT_FIRST = 1190, PORTS = 4, INNER_MTU = 1400 };
-
-/* What one DATA_V2 packet adds to an inner one. `mssfix` counts it, `tun-mtu` does not. */
-enum { DATA_OVERHEAD = 24 };
+enum { REMOTES_MAX = 8, PORT_FIRST = 1190, PORTS = 4 };
 
 struct profile {
     const char *name, *folder, *output;
@@ -50,14 +48,6 @@ static bool parse_wrap(const char *text, enum amm_wrap_mode *out)
     return false;
 }
 
-/* A name or address that can stand in a line of the file. */
-static bool is_host(const char *text)
-{
-    size_t len = strlen(text);
-    return len >= 1 && len <= 253 &&
-           strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-:") == len;
-}
-
 static bool take_option(struct profile *profile, int option, const char *value)
 {
     switch (option) {
@@ -75,7 +65,7 @@ static bool take_option(struct profile *profile, int option, const char *value)
         profile->wrap_given = parse_wrap(value, &profile->wrap);
         return profile->wrap_given;
     case 'r':
-        if (profile->n_remotes == REMOTES_MAX || !is_host(value)) {
+        if (profile->n_remotes == REMOTES_MAX || !pki_host_ok(value)) {
             return false;
         }
         profile->remotes[profile->n_remotes++] = value;
@@ -107,60 +97,6 @@ static bool parse_arguments(int argc, char **argv, struct profile *profile)
     return argc - optind == 1;
 }
 
-static void write_connection(struct amm_writer *w, const char *host, int port, bool is_tcp)
-{
-    amm_write_text(w, "<connection>\nremote %s %d %s\n", host, port, is_tcp ? "tcp-client" : "udp");
-    if (!is_tcp) {
-        amm_write_str(w, "explicit-exit-notify 2\n"); /* OpenVPN refuses it for TCP */
-    }
-    amm_write_str(w, "</connection>\n");
-}
-
-/* UDP on all ports and hosts first, the gateway's own port leading, then TCP in the same order. */
-static void write_connections(struct amm_writer *w, const struct profile *profile)
-{
-    for (int is_tcp = 0; is_tcp <= 1; is_tcp++) {
-        for (int i = 0; i < PORTS; i++) {
-            int port = PORT_FIRST + (profile->port - PORT_FIRST + i) % PORTS;
-            for (size_t host = 0; host < profile->n_remotes; host++) {
-                write_connection(w, profile->remotes[host], port, is_tcp);
-            }
-        }
-    }
-}
-
-static void write_settings(struct amm_writer *w, const struct profile *profile, const char *server)
-{
-    amm_write_text(
-        w,
-        "# Connection file of gateway %s for OpenVPN 2.5 and later. It holds a private key.\n"
-        "client\n"
-        "dev tun\n"
-        "nobind\n"
-        "persist-tun\n"
-        "persist-key\n"
-        "resolv-retry infinite\n"
-        "connect-retry 2 120\n"
-        "connect-timeout 20\n"
-        "remote-cert-tls server\n"
-        "verify-x509-name %s name\n"
-        "tls-version-min 1.2\n"
-        "data-ciphers AES-256-GCM:AES-128-GCM:CHACHA20-POLY1305\n"
-        "allow-compression no\n"
-        "reneg-sec 86400\n"
-        "tun-mtu %d\n"
-        "mssfix %d\n"
-        "verb 3\n",
-        profile->name, server, INNER_MTU, INNER_MTU + DATA_OVERHEAD);
-}
-
-static void write_block(struct amm_writer *w, const char *tag, const char *text)
-{
-    size_t len = strlen(text);
-    amm_write_text(w, "<%s>\n%s%s</%s>\n", tag, text, len > 0 && text[len - 1] == '\n' ? "" : "\n",
-                   tag);
-}
-
 /* A client key for tls-crypt-v2, made with the server's key. */
 static bool make_v2_key(const struct pki *pki, char out[AMM_PEM_MAX], char error[PKI_ERROR])
 {
@@ -185,30 +121,36 @@ static bool make_v2_key(const struct pki *pki, char out[AMM_PEM_MAX], char error
     return ok;
 }
 
-static bool write_wrap(struct amm_writer *w, const struct pki *pki, enum amm_wrap_mode wrap,
-                       char error[PKI_ERROR])
+/* The key text of the wrap, to `out`; "" without a wrap. */
+static bool wrap_key(const struct pki *pki, enum amm_wrap_mode wrap, char out[AMM_PEM_MAX],
+                     char error[PKI_ERROR])
 {
+    out[0] = '\0';
     if (wrap == AMM_WRAP_NONE) {
         return true;
     }
     if (wrap == AMM_WRAP_CRYPT_V2) {
-        char key[AMM_PEM_MAX];
-        bool ok = make_v2_key(pki, key, error);
-        if (ok) {
-            write_block(w, "tls-crypt-v2", key);
-        }
-        amm_wipe(key, sizeof key);
-        return ok;
-    }
-    if (wrap == AMM_WRAP_AUTH) {
-        amm_write_str(w, "key-direction 1\nauth SHA256\n");
+        return make_v2_key(pki, out, error);
     }
     char *key = pki_read(pki, wrap == AMM_WRAP_AUTH ? AMM_PKI_TLS_AUTH : AMM_PKI_TLS_CRYPT, error);
-    if (key) {
-        write_block(w, amm_wrap_mode_name(wrap), key);
+    bool ok = key && snprintf(out, AMM_PEM_MAX, "%s", key) < AMM_PEM_MAX;
+    if (key && !ok) {
+        snprintf(error, PKI_ERROR, "%s: too large", amm_wrap_mode_name(wrap));
     }
     pki_text_free(key);
-    return key != NULL;
+    return ok;
+}
+
+static struct pki_connection connection_of(const struct profile *profile)
+{
+    struct pki_connection connection = {
+        .name = profile->name, .wrap = profile->wrap, .n_remotes = profile->n_remotes};
+    memcpy(connection.remotes, profile->remotes, sizeof profile->remotes);
+    for (int i = 0; i < PORTS; i++) {
+        connection.ports[connection.n_ports++] =
+            (uint16_t)(PORT_FIRST + (profile->port - PORT_FIRST + i) % PORTS);
+    }
+    return connection;
 }
 
 /* Everything is read and checked before a certificate is issued for it. */
@@ -216,28 +158,27 @@ static bool write_profile(struct pki *pki, const struct profile *profile, struct
                           char error[PKI_ERROR])
 {
     struct amm_identity server;
-    struct pki_credential made;
+    struct pki_credential made = {0};
+    struct pki_connection connection = connection_of(profile);
+    char key[AMM_PEM_MAX];
     char *ca = pki_read(pki, AMM_PKI_SERVER_CA, error);
     char *own = ca ? pki_read(pki, AMM_PKI_SERVER, error) : NULL;
-    bool ok = own && amm_pki_identity(own, &server, error, PKI_ERROR);
+    bool ok = own && amm_pki_identity(own, &server, error, PKI_ERROR) &&
+              wrap_key(pki, profile->wrap, key, error) &&
+              pki_issue(pki, PKI_PROFILE, profile->name, NULL, profile->days, &made, error);
     if (ok) {
-        /* A <connection> takes the settings that stand before it, the wrap too, and ignores later
-         * ones. */
-        write_settings(w, profile, server.name);
-        ok = write_wrap(w, pki, profile->wrap, error);
-        write_connections(w, profile);
-        write_block(w, "ca", ca);
-        ok = ok && pki_issue(pki, PKI_PROFILE, profile->name, NULL, profile->days, &made, error);
-    }
-    if (ok) {
-        write_block(w, "cert", made.certificate);
-        write_block(w, "key", made.key);
-        amm_wipe(&made, sizeof made);
-        if (w->failed) {
+        connection.server_name = server.name;
+        connection.wrap_key = key;
+        connection.ca = ca;
+        connection.certificate = made.certificate;
+        connection.key = made.key;
+        ok = pki_connection_write(w, &connection);
+        if (!ok) {
             snprintf(error, PKI_ERROR, "the connection file would be too large");
-            ok = false;
         }
     }
+    amm_wipe(&made, sizeof made);
+    amm_wipe(key, sizeof key);
     free(ca);
     free(own);
     return ok;
@@ -297,14 +238,14 @@ int ctl_gateway_profile(const struct ctl *ctl, int argc, char **argv)
     }
     struct pki pki;
     char error[PKI_ERROR];
-    uint8_t *text = malloc(PROFILE_MAX);
-    struct amm_writer w = amm_writer(text, text ? PROFILE_MAX : 0);
+    uint8_t *text = malloc(PKI_CONNECTION_MAX);
+    struct amm_writer w = amm_writer(text, text ? PKI_CONNECTION_MAX : 0);
     bool ok = pki_open(&pki, ctl_pki_folder(ctl, profile.folder), error) &&
               write_profile(&pki, &profile, &w, error);
     enum ctl_exit status = ok ? deliver(&profile, amm_view(text, amm_writer_len(&w)))
                               : (enum ctl_exit)ctl_fail(CTL_FAILED, "%s", error);
     pki_close(&pki);
-    amm_wipe(text, text ? PROFILE_MAX : 0);
+    amm_wipe(text, text ? PKI_CONNECTION_MAX : 0);
     free(text);
     return status;
 }

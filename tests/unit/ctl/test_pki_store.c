@@ -1,7 +1,8 @@
 #include "ctl/pki.h"
-#include "ctl/pki_index.h"
+#include "crypto/signed_time.h"
 #include "crypto/tls.h"
 #include "io/file.h"
+#include "pki/pki_index.h"
 #include "proto/wrap.h"
 
 #include <dirent.h>
@@ -87,9 +88,10 @@ static mode_t mode_of(const char *name)
 static void what_is_secret_is_readable_by_its_owner_only(void **state)
 {
     (void)state;
-    static const char *const secrets[] = {"server-ca.key",     "gateway-ca.key", "profile-ca.key",
-                                          "server.key",        AMM_PKI_TLS_AUTH, AMM_PKI_TLS_CRYPT,
-                                          AMM_PKI_TLS_CRYPT_V2};
+    static const char *const secrets[] = {
+        "server-ca.key",      "gateway-ca.key",    "profile-ca.key",
+        "server.key",         AMM_PKI_TLS_AUTH,    AMM_PKI_TLS_CRYPT,
+        AMM_PKI_TLS_CRYPT_V2, AMM_PKI_MANAGER_KEY, AMM_PKI_TIME_KEY};
     assert_int_equal(mode_of("."), 0700);
     for (size_t i = 0; i < sizeof secrets / sizeof secrets[0]; i++) {
         assert_int_equal(mode_of(secrets[i]), 0600);
@@ -305,6 +307,109 @@ static void a_damaged_index_is_refused_with_its_line(void **state)
     }
 }
 
+/* ---- what came later, and CAs that are replaced ---- */
+
+static void the_parts_of_the_server_have_their_names_and_purposes(void **state)
+{
+    (void)state;
+    struct amm_identity identity;
+    char error[PKI_ERROR] = "", *manager = text_of(AMM_PKI_MANAGER),
+         *signer = text_of(AMM_PKI_TIME), *key = text_of(AMM_PKI_TIME_KEY),
+         *ca = text_of(AMM_PKI_SERVER_CA);
+    assert_true(amm_pki_identity(manager, &identity, error, sizeof error));
+    assert_string_equal(identity.name, "amm-manager");
+    struct amm_time_signer *time_key = amm_time_signer_new(key, error, sizeof error);
+    assert_non_null(time_key);
+    uint8_t nonce[AMM_CLAIM_NONCE] = {1}, signature[AMM_CLAIM_SIGNATURE];
+    assert_true(amm_time_sign(time_key, nonce, time(NULL), signature));
+    struct amm_time_claim claim = {time(NULL), signature, signer};
+    assert_true(amm_time_accept(&claim, nonce, ca, 0, error, sizeof error));
+    amm_time_signer_free(time_key);
+    free(manager);
+    free(signer);
+    pki_text_free(key);
+    free(ca);
+}
+
+static void an_older_pki_gets_what_it_lacks_and_nothing_else(void **state)
+{
+    (void)state;
+    struct pki pki;
+    char error[PKI_ERROR] = "", made[256], path[PATH_MAX];
+    char *server = text_of(AMM_PKI_SERVER);
+    assert_true(pki_open(&pki, pki_folder, error));
+    assert_true(pki_upgrade(&pki, made, sizeof made, error));
+    assert_string_equal(made, "");
+    for (int i = 0; i < 2; i++) {
+        snprintf(path, sizeof path, "%s/%s", pki_folder, i ? AMM_PKI_TIME : AMM_PKI_MANAGER);
+        assert_int_equal(unlink(path), 0);
+    }
+    assert_true(pki_upgrade(&pki, made, sizeof made, error));
+    assert_string_equal(made, "manager.crt manager.key time.crt time.key");
+    pki_close(&pki);
+    char *after = text_of(AMM_PKI_SERVER);
+    assert_string_equal(server, after);
+    free(server);
+    free(after);
+    the_parts_of_the_server_have_their_names_and_purposes(state);
+}
+
+static void two_cas_of_gateways_overlap_until_the_old_one_is_retired(void **state)
+{
+    (void)state;
+    struct pki pki;
+    struct pki_credential before, after, revoked;
+    char error[PKI_ERROR] = "", former[64];
+    issue_one(PKI_GATEWAY, "gw-20", &before);
+    issue_one(PKI_GATEWAY, "gw-21", &revoked);
+    assert_true(pki_open(&pki, pki_folder, error));
+    assert_true(pki_roll(&pki, PKI_GATEWAY, former, sizeof former, error));
+    assert_string_equal(former, "gateway-ca-1");
+    pki_close(&pki);
+    issue_one(PKI_GATEWAY, "gw-22", &after);
+    assert_int_equal(mode_of("gateway-ca-1.key"), 0600);
+    assert_int_equal(verdict_on(&before), AMM_TLS_OK);
+    assert_int_equal(verdict_on(&after), AMM_TLS_OK);
+    assert_int_equal(revoke_all("gw-21"), 1);
+    assert_int_equal(verdict_on(&revoked), AMM_TLS_REVOKED);
+    assert_int_equal(revoke_all("gw-22"), 1);
+    assert_int_equal(verdict_on(&after), AMM_TLS_REVOKED);
+    assert_int_equal(verdict_on(&before), AMM_TLS_OK);
+
+    char *ca = text_of("gateway-ca.crt");
+    struct amm_identity identity;
+    assert_true(amm_pki_identity(ca, &identity, error, sizeof error));
+    assert_string_equal(identity.name, "Example gateway CA 2");
+    free(ca);
+    issue_one(PKI_GATEWAY, "gw-23", &after);
+    assert_true(pki_open(&pki, pki_folder, error));
+    assert_false(pki_retire(&pki, "gateway-ca", error));
+    assert_false(pki_retire(&pki, "../a", error));
+    assert_non_null(strstr(error, "no CA that was replaced"));
+    assert_true(pki_retire(&pki, "gateway-ca-1", error));
+    pki_close(&pki);
+    assert_int_equal(verdict_on(&before), AMM_TLS_UNKNOWN_ISSUER);
+    assert_int_equal(verdict_on(&after), AMM_TLS_OK);
+}
+
+static void only_so_many_cas_overlap(void **state)
+{
+    (void)state;
+    struct pki pki;
+    char error[PKI_ERROR] = "", former[64];
+    assert_true(pki_open(&pki, pki_folder, error));
+    for (int i = 0; i < AMM_PKI_FORMER_MAX; i++) {
+        assert_true(pki_roll(&pki, PKI_PROFILE, former, sizeof former, error));
+    }
+    assert_false(pki_roll(&pki, PKI_PROFILE, former, sizeof former, error));
+    assert_non_null(strstr(error, "retire one first"));
+    for (int i = AMM_PKI_FORMER_MAX; i > 0; i--) {
+        snprintf(former, sizeof former, "profile-ca-%d", i);
+        assert_true(pki_retire(&pki, former, error));
+    }
+    pki_close(&pki);
+}
+
 /* ---- connection files ---- */
 
 static int run_profile(char *const *arguments)
@@ -399,6 +504,10 @@ int main(void)
         cmocka_unit_test(certificates_last_as_long_as_their_kind),
         cmocka_unit_test(the_index_comes_back_as_it_was_written),
         cmocka_unit_test(a_damaged_index_is_refused_with_its_line),
+        cmocka_unit_test(the_parts_of_the_server_have_their_names_and_purposes),
+        cmocka_unit_test(an_older_pki_gets_what_it_lacks_and_nothing_else),
+        cmocka_unit_test(two_cas_of_gateways_overlap_until_the_old_one_is_retired),
+        cmocka_unit_test(only_so_many_cas_overlap),
         cmocka_unit_test(a_connection_file_holds_what_cannot_be_pushed),
         cmocka_unit_test(bad_arguments_of_a_connection_file_are_a_usage_error),
     };

@@ -3,7 +3,7 @@
  * with times in seconds since 1970 and "-" for one that is not revoked. */
 #pragma once
 
-#include "pki_store.h"
+#include "pki/pki_store.h"
 
 /* Fills pki->entries; false with `error` naming the line. */
 bool pki_index_parse(struct pki *pki, const char *text, char error[PKI_ERROR]);

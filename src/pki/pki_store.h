@@ -14,8 +14,9 @@
 
 enum { PKI_ERROR = 512, PKI_HOUR = 3600, PKI_DAY = 86400 };
 
-/* What certificates are for; each kind has its CA. */
-enum pki_kind { PKI_SERVER, PKI_GATEWAY, PKI_PROFILE, PKI_KINDS };
+/* What certificates are for. The first three are the usual one of each CA. */
+enum pki_kind { PKI_SERVER, PKI_GATEWAY, PKI_PROFILE, PKI_MANAGER, PKI_TIME, PKI_KINDS };
+enum { PKI_AUTHORITIES = PKI_PROFILE + 1 };
 
 struct pki_kind_info {
     const char *name;      /* "gateway", as in the index */
@@ -51,6 +52,18 @@ struct pki_credential {
 /* Makes a new PKI; `folder` must not exist, or be empty. Nothing is left behind on failure. */
 bool pki_create(const char *folder, const char *organisation, const char *server,
                 const char *dns_name, char error[PKI_ERROR]);
+
+/* Makes what a PKI of an older version lacks, and nothing else. `made` gets the names of the new
+ * files, separated by spaces; "" if nothing was missing. */
+bool pki_upgrade(struct pki *pki, char *made, size_t room, char error[PKI_ERROR]);
+
+/* Puts a new CA beside the one of that kind (gateway or profile), which gets a number and stays
+ * trusted; `former` says which. From now on the new one issues. */
+bool pki_roll(struct pki *pki, enum pki_kind kind, char *former, size_t room,
+              char error[PKI_ERROR]);
+
+/* Takes away a CA that was replaced, by its name ("gateway-ca-1"): its certificates end here. */
+bool pki_retire(struct pki *pki, const char *former, char error[PKI_ERROR]);
 
 /* Opens and locks an existing one. Close it in any case. */
 bool pki_open(struct pki *pki, const char *folder, char error[PKI_ERROR]);

@@ -1,8 +1,10 @@
-#include "pki_store.h"
-#include "pki_index.h"
+#include "pki/pki_store.h"
+#include "pki/pki_index.h"
+#include "pki/pki_parts.h"
 
 #include "base/bytes.h"
 #include "crypto/mac.h"
+#include "crypto/signed_time.h"
 #include "io/file.h"
 
 #include <errno.h>
@@ -16,21 +18,17 @@
 #include <time.h>
 #include <unistd.h>
 
-enum {
-    FILE_MAX = 64 << 20,
-    AUTHORITY_DAYS = 7300, /* longer than the longest certificate for ten years to come */
-    LIST_DAYS = 3650,      /* the lists lie beside the server, so age says nothing about them */
-};
+enum { FILE_MAX = 64 << 20 };
 
 const struct pki_kind_info pki_kinds[PKI_KINDS] = {
     [PKI_SERVER] = {"server", "server-ca", "server CA", AMM_CERTIFICATE_SERVER, 3650},
     [PKI_GATEWAY] = {"gateway", "gateway-ca", "gateway CA", AMM_CERTIFICATE_GATEWAY, 90},
     [PKI_PROFILE] = {"profile", "profile-ca", "profile CA", AMM_CERTIFICATE_GATEWAY, 3650},
+    [PKI_MANAGER] = {"manager", "server-ca", NULL, AMM_CERTIFICATE_SERVER, 3650},
+    [PKI_TIME] = {"time", "server-ca", NULL, AMM_CERTIFICATE_TIME, 3650},
 };
 
-static bool fail(char error[PKI_ERROR], const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-static bool fail(char error[PKI_ERROR], const char *format, ...)
+bool pki_fail(char error[PKI_ERROR], const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
@@ -41,18 +39,17 @@ static bool fail(char error[PKI_ERROR], const char *format, ...)
 
 /* ---- files ---- */
 
-static bool path_of(const struct pki *pki, const char *name, char out[PATH_MAX],
-                    char error[PKI_ERROR])
+bool pki_path(const struct pki *pki, const char *name, char out[PATH_MAX], char error[PKI_ERROR])
 {
     return snprintf(out, PATH_MAX, "%s/%s", pki->folder, name) < PATH_MAX ||
-           fail(error, "%.300s: the path is too long", pki->folder);
+           pki_fail(error, "%.300s: the path is too long", pki->folder);
 }
 
 char *pki_read(const struct pki *pki, const char *name, char error[PKI_ERROR])
 {
     char path[PATH_MAX];
     struct amm_span text;
-    if (!path_of(pki, name, path, error) ||
+    if (!pki_path(pki, name, path, error) ||
         !amm_file_read(path, FILE_MAX, &text, error, PKI_ERROR)) {
         return NULL;
     }
@@ -71,7 +68,7 @@ bool pki_write(const struct pki *pki, const char *name, const char *text, bool i
                char error[PKI_ERROR])
 {
     char path[PATH_MAX];
-    return path_of(pki, name, path, error) &&
+    return pki_path(pki, name, path, error) &&
            amm_file_write(path, amm_view_str(text), is_secret ? 0600 : 0644, error, PKI_ERROR);
 }
 
@@ -83,12 +80,12 @@ bool pki_write_credential(const struct pki *pki, const char *base,
     snprintf(certificate, sizeof certificate, "%s.crt", base);
     snprintf(fresh, sizeof fresh, "%s.new", certificate);
     snprintf(key, sizeof key, "%s.key", base);
-    if (!path_of(pki, fresh, from, error) || !path_of(pki, certificate, to, error) ||
+    if (!pki_path(pki, fresh, from, error) || !pki_path(pki, certificate, to, error) ||
         !pki_write(pki, fresh, credential->certificate, false, error)) {
         return false;
     }
     bool ok = pki_write(pki, key, credential->key, true, error) &&
-              (rename(from, to) == 0 || fail(error, "%.300s: %s", to, strerror(errno)));
+              (rename(from, to) == 0 || pki_fail(error, "%.300s: %s", to, strerror(errno)));
     if (!ok) {
         unlink(from);
     }
@@ -99,94 +96,8 @@ static bool write_index(const struct pki *pki, char error[PKI_ERROR])
 {
     char *text = pki_index_text(pki);
     bool ok =
-        text ? pki_write(pki, AMM_PKI_INDEX, text, false, error) : fail(error, "out of memory");
+        text ? pki_write(pki, AMM_PKI_INDEX, text, false, error) : pki_fail(error, "out of memory");
     free(text);
-    return ok;
-}
-
-/* ---- authorities ---- */
-
-static bool read_authority(const struct pki *pki, enum pki_kind kind, struct pki_credential *out,
-                           char error[PKI_ERROR])
-{
-    char name[64];
-    bool ok = true;
-    char *const into[] = {out->certificate, out->key};
-    for (int i = 0; ok && i < 2; i++) {
-        snprintf(name, sizeof name, "%s.%s", pki_kinds[kind].authority, i == 0 ? "crt" : "key");
-        char *text = pki_read(pki, name, error);
-        ok = text && (strlen(text) < AMM_PEM_MAX || fail(error, "%s: too large", name));
-        if (ok) {
-            memcpy(into[i], text, strlen(text) + 1);
-        }
-        pki_text_free(text);
-    }
-    return ok;
-}
-
-static bool make_authority(const struct pki *pki, enum pki_kind kind, const char *organisation,
-                           int64_t now, struct pki_credential *out, char error[PKI_ERROR])
-{
-    char name[2 * AMM_NAME_MAX];
-    snprintf(name, sizeof name, "%s %s", organisation, pki_kinds[kind].full_name);
-    struct amm_certificate_request request = {
-        .role = AMM_CERTIFICATE_CA,
-        .name = name,
-        .not_before = now - PKI_DAY,
-        .not_after = now + (int64_t)AUTHORITY_DAYS * PKI_DAY,
-    };
-    return amm_pki_key_new(out->key, error, PKI_ERROR) &&
-           amm_pki_issue(&request, out->key, NULL, out->key, out->certificate, error, PKI_ERROR) &&
-           pki_write_credential(pki, pki_kinds[kind].authority, out, error);
-}
-
-/* ---- revocation lists ---- */
-
-/* The list of one CA; malloc'd. A CA's list number must grow: microseconds do. */
-static char *sign_list(const struct pki *pki, enum pki_kind kind, char error[PKI_ERROR])
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    struct amm_revocation *revoked = calloc(pki->n + 1, sizeof *revoked);
-    size_t n = 0;
-    for (size_t i = 0; revoked && i < pki->n; i++) {
-        if (pki->entries[i].kind == kind && pki->entries[i].revoked) {
-            memcpy(revoked[n].serial, pki->entries[i].serial, sizeof revoked[n].serial);
-            revoked[n++].at = pki->entries[i].revoked;
-        }
-    }
-    struct pki_credential authority;
-    char *text = NULL;
-    if (!revoked) {
-        fail(error, "out of memory");
-    } else if (read_authority(pki, kind, &authority, error)) {
-        amm_pki_crl(authority.certificate, authority.key, revoked, n,
-                    (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000,
-                    now.tv_sec - PKI_HOUR, now.tv_sec + (int64_t)LIST_DAYS * PKI_DAY, &text, error,
-                    PKI_ERROR);
-    }
-    amm_wipe(&authority, sizeof authority);
-    free(revoked);
-    return text;
-}
-
-static bool write_lists(const struct pki *pki, char error[PKI_ERROR])
-{
-    char *server = sign_list(pki, PKI_SERVER, error);
-    char *gateway = server ? sign_list(pki, PKI_GATEWAY, error) : NULL;
-    char *profile = gateway ? sign_list(pki, PKI_PROFILE, error) : NULL;
-    char *both = NULL;
-    bool ok = profile != NULL;
-    if (ok && asprintf(&both, "%s%s", gateway, profile) < 0) {
-        both = NULL;
-        ok = fail(error, "out of memory");
-    }
-    ok = ok && pki_write(pki, AMM_PKI_CRL, both, false, error) &&
-         pki_write(pki, AMM_PKI_SERVER_CRL, server, false, error);
-    free(server);
-    free(gateway);
-    free(profile);
-    free(both);
     return ok;
 }
 
@@ -198,7 +109,7 @@ static bool note_issued(struct pki *pki, enum pki_kind kind,
     struct amm_identity identity;
     struct pki_entry *entry = pki_index_add(pki);
     if (!entry) {
-        return fail(error, "out of memory");
+        return pki_fail(error, "out of memory");
     }
     if (!amm_pki_identity(credential->certificate, &identity, error, PKI_ERROR)) {
         pki->n--;
@@ -224,8 +135,9 @@ bool pki_issue(struct pki *pki, enum pki_kind kind, const char *name, const char
         .not_before = now - PKI_HOUR, /* a gateway's clock may be slow */
         .not_after = now + (int64_t)(days ? days : pki_kinds[kind].days) * PKI_DAY,
     };
-    bool ok = read_authority(pki, kind, &authority, error) &&
-              amm_pki_key_new(out->key, error, PKI_ERROR) &&
+    bool ok = pki_authority_read(pki, pki_kinds[kind].authority, &authority, error) &&
+              (kind == PKI_TIME ? amm_time_key_new(out->key, error, PKI_ERROR)
+                                : amm_pki_key_new(out->key, error, PKI_ERROR)) &&
               amm_pki_issue(&request, out->key, authority.certificate, authority.key,
                             out->certificate, error, PKI_ERROR) &&
               note_issued(pki, kind, out, now, error);
@@ -246,7 +158,7 @@ bool pki_revoke(struct pki *pki, const char *name, size_t *count, char error[PKI
         }
     }
     /* Lists first: whoever could not write them finds nothing changed, and may ask again. */
-    return *count == 0 || (write_lists(pki, error) && write_index(pki, error));
+    return *count == 0 || (pki_lists_write(pki, error) && write_index(pki, error));
 }
 
 /* ---- opening ---- */
@@ -255,7 +167,7 @@ static bool lock_folder(struct pki *pki, char error[PKI_ERROR])
 {
     pki->lock = open(pki->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (pki->lock < 0 || flock(pki->lock, LOCK_EX) != 0) {
-        return fail(error, "%.300s: %s", pki->folder, strerror(errno));
+        return pki_fail(error, "%.300s: %s", pki->folder, strerror(errno));
     }
     return true;
 }
@@ -264,16 +176,16 @@ bool pki_open(struct pki *pki, const char *folder, char error[PKI_ERROR])
 {
     *pki = (struct pki){.lock = -1};
     if (strlen(folder) >= sizeof pki->folder) {
-        return fail(error, "the path of the PKI folder is too long");
+        return pki_fail(error, "the path of the PKI folder is too long");
     }
     strncpy(pki->folder, folder, sizeof pki->folder - 1);
     char path[PATH_MAX];
-    if (!path_of(pki, AMM_PKI_INDEX, path, error)) {
+    if (!pki_path(pki, AMM_PKI_INDEX, path, error)) {
         return false;
     }
     if (access(path, F_OK) != 0) {
-        return fail(error, "%.300s: no PKI here (make one: ammctl pki init --pki %.100s)", folder,
-                    folder);
+        return pki_fail(error, "%.300s: no PKI here (make one: ammctl pki init --pki %.100s)",
+                        folder, folder);
     }
     if (!lock_folder(pki, error)) {
         return false;
@@ -314,43 +226,84 @@ static bool write_channel_keys(const struct pki *pki, char error[PKI_ERROR])
     return ok;
 }
 
+/* The certificates of the server's parts beside the tunnel server, which an older PKI lacks. */
+static const struct part {
+    enum pki_kind kind;
+    const char *name, *base, *file;
+} parts[] = {
+    {PKI_MANAGER, AMM_PKI_MANAGER_NAME, "manager", AMM_PKI_MANAGER},
+    {PKI_TIME, AMM_PKI_TIME_NAME, "time", AMM_PKI_TIME},
+};
+enum { N_PARTS = sizeof parts / sizeof parts[0] };
+
+static bool make_part(struct pki *pki, const struct part *part, char error[PKI_ERROR])
+{
+    struct pki_credential made;
+    bool ok = pki_issue(pki, part->kind, part->name, NULL, 0, &made, error) &&
+              pki_write_credential(pki, part->base, &made, error);
+    amm_wipe(&made, sizeof made);
+    return ok;
+}
+
+bool pki_upgrade(struct pki *pki, char *made, size_t room, char error[PKI_ERROR])
+{
+    struct amm_writer w = amm_writer(made, room);
+    for (size_t i = 0; i < N_PARTS; i++) {
+        char path[PATH_MAX];
+        if (!pki_path(pki, parts[i].file, path, error)) {
+            return false;
+        }
+        if (access(path, F_OK) == 0) {
+            continue;
+        }
+        if (!make_part(pki, &parts[i], error)) {
+            return false;
+        }
+        amm_write_text(&w, "%s%s.crt %s.key", w.at == w.start ? "" : " ", parts[i].base,
+                       parts[i].base);
+    }
+    amm_write_u8(&w, 0);
+    return true;
+}
+
 static bool fill_folder(struct pki *pki, const char *organisation, const char *server,
                         const char *dns_name, char error[PKI_ERROR])
 {
     struct pki_credential made;
-    char both[2 * AMM_PEM_MAX] = "";
-    struct amm_writer w = amm_writer(both, sizeof both);
     bool ok = true;
-    for (int kind = 0; ok && kind < PKI_KINDS; kind++) {
-        ok = make_authority(pki, (enum pki_kind)kind, organisation, time(NULL), &made, error);
-        if (ok && kind != PKI_SERVER) {
-            amm_write_str(&w, made.certificate);
-        }
+    for (int kind = 0; ok && kind < PKI_AUTHORITIES; kind++) {
+        char name[2 * AMM_NAME_MAX];
+        snprintf(name, sizeof name, "%s %s", organisation, pki_kinds[kind].full_name);
+        ok = pki_authority_make(name, time(NULL), &made, error) &&
+             pki_write_credential(pki, pki_kinds[kind].authority, &made, error);
     }
-    amm_write_u8(&w, 0);
-    ok = ok && pki_write(pki, AMM_PKI_CA, both, false, error) && write_channel_keys(pki, error) &&
+    ok = ok && pki_trust_write(pki, NULL, NULL, error) && write_channel_keys(pki, error) &&
          pki_issue(pki, PKI_SERVER, server, dns_name, 0, &made, error) &&
-         pki_write_credential(pki, "server", &made, error) && write_lists(pki, error);
+         pki_write_credential(pki, "server", &made, error);
+    for (size_t i = 0; ok && i < N_PARTS; i++) {
+        ok = make_part(pki, &parts[i], error);
+    }
     amm_wipe(&made, sizeof made);
-    return ok;
+    return ok && pki_lists_write(pki, error);
 }
 
 /* Removes what fill_folder may have written; the folder holds nothing else. */
 static void remove_folder(const struct pki *pki)
 {
     static const char *const names[] = {
-        "server-ca.crt",    "server-ca.key",      "gateway-ca.crt",   "gateway-ca.key",
-        "profile-ca.crt",   "profile-ca.key",     AMM_PKI_CA,         AMM_PKI_CRL,
-        AMM_PKI_SERVER_CRL, AMM_PKI_SERVER,       AMM_PKI_SERVER_KEY, AMM_PKI_TLS_AUTH,
-        AMM_PKI_TLS_CRYPT,  AMM_PKI_TLS_CRYPT_V2, AMM_PKI_INDEX,
+        "server-ca.crt",     "server-ca.key",      "gateway-ca.crt",   "gateway-ca.key",
+        "profile-ca.crt",    "profile-ca.key",     AMM_PKI_CA,         AMM_PKI_CRL,
+        AMM_PKI_SERVER_CRL,  AMM_PKI_SERVER,       AMM_PKI_SERVER_KEY, AMM_PKI_TLS_AUTH,
+        AMM_PKI_TLS_CRYPT,   AMM_PKI_TLS_CRYPT_V2, AMM_PKI_INDEX,      AMM_PKI_MANAGER,
+        AMM_PKI_MANAGER_KEY, AMM_PKI_TIME,         AMM_PKI_TIME_KEY,
     };
     char path[PATH_MAX], error[PKI_ERROR];
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        if (path_of(pki, names[i], path, error)) {
+        if (pki_path(pki, names[i], path, error)) {
             unlink(path);
         }
     }
-    if (path_of(pki, AMM_PKI_GATEWAYS_FOLDER, path, error)) {
+    if (pki_path(pki, AMM_PKI_GATEWAYS_FOLDER, path, error)) {
         rmdir(path);
     }
     rmdir(pki->folder);
@@ -369,7 +322,7 @@ bool pki_create(const char *folder, const char *organisation, const char *server
     char final[PATH_MAX], parent[PATH_MAX], gateways[PATH_MAX];
     if (len == 0 || snprintf(pki.folder, sizeof pki.folder, "%.*s.new-XXXXXX", (int)len, folder) >=
                         (int)sizeof pki.folder) {
-        return fail(error, "the path of the PKI folder is empty or too long");
+        return pki_fail(error, "the path of the PKI folder is empty or too long");
     }
     snprintf(final, sizeof final, "%.*s", (int)len, folder);
     const char *slash = strrchr(final, '/');
@@ -380,16 +333,19 @@ bool pki_create(const char *folder, const char *organisation, const char *server
         }
     }
     if (!mkdtemp(pki.folder)) {
-        return fail(error, "%.300s: %s", final, strerror(errno));
+        return pki_fail(error, "%.300s: %s", final, strerror(errno));
     }
     bool ok =
-        path_of(&pki, AMM_PKI_GATEWAYS_FOLDER, gateways, error) &&
-        (mkdir(gateways, 0700) == 0 || fail(error, "%.300s: %s", gateways, strerror(errno))) &&
+        pki_path(&pki, AMM_PKI_GATEWAYS_FOLDER, gateways, error) &&
+        (mkdir(gateways, 0700) == 0 || pki_fail(error, "%.300s: %s", gateways, strerror(errno))) &&
         fill_folder(&pki, organisation, server, dns_name, error);
     if (ok && rename(pki.folder, final) != 0) {
         ok = errno == ENOTEMPTY || errno == EEXIST || errno == ENOTDIR
-                 ? fail(error, "%.300s: there is something already; nothing was changed", final)
-                 : fail(error, "%.300s: %s", final, strerror(errno));
+                 ? pki_fail(error,
+                            "%.300s: there is something already; nothing was changed (what a newer "
+                            "version needs beside an existing PKI: ammctl pki upgrade)",
+                            final)
+                 : pki_fail(error, "%.300s: %s", final, strerror(errno));
     }
     if (!ok) {
         remove_folder(&pki);

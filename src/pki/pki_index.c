@@ -1,4 +1,4 @@
-#include "pki_index.h"
+#include "pki/pki_index.h"
 
 #include "base/bytes.h"
 
