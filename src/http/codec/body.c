@@ -139,7 +139,7 @@ static enum http_rule take(struct amm_http_body *body, uint8_t byte)
     if (body->state >= TRAILER_FIRST) {
         return body->line > AMM_HTTP_TRAILERS_MAX ? RULE_TRAILER_LENGTH : take_trailer(body, byte);
     }
-    if (body->line > AMM_HTTP_CHUNK_LINE_MAX) {
+    if (body->line > AMM_HTTP_CHUNK_LINE_MAX && byte != '\r') {
         return RULE_CHUNK_LINE;
     }
     return body->state <= SIZE_BLANK ? take_size(body, byte) : take_extension(body, byte);

@@ -206,10 +206,11 @@ static enum http_rule judge_connection(struct amm_http_request *out)
     if (out->minor == 0) {
         return RULE_NONE; /* knows neither expectations nor upgrades */
     }
-    if (expect.data != NULL && !amm_http_is(expect, "100-continue")) {
+    size_t expectations = amm_http_field_count(&out->fields, "expect");
+    if (expectations > 1 || (expectations == 1 && !amm_http_is(expect, "100-continue"))) {
         return RULE_EXPECTATION;
     }
-    out->expect_continue = expect.data != NULL && body;
+    out->expect_continue = expectations > 0 && body;
     out->upgrade = connection.upgrade && amm_http_field_count(&out->fields, "upgrade") > 0;
     return out->upgrade && body ? RULE_UPGRADE_BODY : RULE_NONE;
 }

@@ -70,10 +70,12 @@ static enum amm_http_result judge(struct http_scan *scan, struct amm_http_respon
                    ? AMM_HTTP_OK
                    : http_scan_break(scan, RULE_UPGRADE_MISSING);
     }
-    if (out->status < 200 || out->status == 204) {
+    bool announced = frame.framing == AMM_HTTP_CHUNKED || frame.length > 0;
+    if (out->status < 200) {
+        out->keep_alive = !announced; /* the answer itself is still to come */
+    } else if (out->status == 204) {
         /* A server that announces a body here may also send it, into the next answer. */
-        out->keep_alive &= frame.framing == AMM_HTTP_NO_BODY || frame.length == 0;
-        out->keep_alive &= frame.framing != AMM_HTTP_CHUNKED;
+        out->keep_alive &= !announced;
     } else if (out->status != 304 && !amm_view_equal(method, amm_view_str("HEAD"))) {
         out->framing = frame.framing == AMM_HTTP_NO_BODY ? AMM_HTTP_TO_END : frame.framing;
         out->length = frame.length;

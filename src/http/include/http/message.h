@@ -96,7 +96,8 @@ struct amm_http_response {
 };
 
 /* Parses a response head; `method` is that of the request, since the answer to HEAD has no body and
- * that to CONNECT is not ours. 1xx (but for 101) is a message of its own: call again behind it.
+ * that to CONNECT is not ours. 1xx (but for 101) is a message of its own: call again behind it if
+ * `keep_alive`.
  * Tolerated, because nothing depends on it: lines that end with LF alone, blanks before the colon,
  * no phrase, the same Content-Length more than once, a length where there is no body. */
 enum amm_http_result amm_http_response_parse(struct amm_http_response *out, struct amm_view method,
