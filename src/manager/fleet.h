@@ -196,7 +196,6 @@ struct fleet_gateway {
 
     uint16_t open_operations; /* not ended */
     uint16_t open_upgrades;   /* of them, new software */
-    uint32_t order;           /* hint of its place in the list of all */
     struct fleet_tunnel tunnel;
 };
 
@@ -207,7 +206,7 @@ struct fleet *fleet_load(struct amm_store *store, int64_t now, char *error, size
 struct fleet *fleet_free(struct fleet *fleet);
 struct amm_store *fleet_store(struct fleet *fleet);
 
-size_t fleet_mark(const struct fleet *fleet);
+size_t fleet_mark(struct fleet *fleet);
 void fleet_rollback(struct fleet *fleet, size_t mark);
 void fleet_committed(struct fleet *fleet);
 
@@ -260,6 +259,8 @@ size_t fleet_tenant_count(const struct fleet *fleet);
 struct fleet_tenant *fleet_tenant_at(const struct fleet *fleet, size_t i);
 size_t fleet_gateway_count(const struct fleet *fleet);
 struct fleet_gateway *fleet_gateway_at(const struct fleet *fleet, size_t i);
+/* The position of the first gateway behind (name, id): where a page goes on. */
+size_t fleet_gateway_behind(const struct fleet *fleet, const char *name, int64_t id);
 
 /* The name in its certificate and in the gateways file: `name`, or `name@slug` outside "main". */
 void fleet_tunnel_name(const struct fleet_gateway *gateway, char out[FLEET_TUNNEL_NAME]);
