@@ -114,64 +114,60 @@ struct amm_store *fleet_store(struct fleet *fleet)
 
 /* ---- what was touched ---- */
 
-static bool touch(struct fleet *fleet, struct touched what)
+static void touch(struct fleet *fleet, struct touched what)
 {
     /* One entry of a unit for one thing: but not across units, which end each for itself. */
     if (fleet->n_touched > fleet->unit) {
         struct touched *last = &fleet->touched[fleet->n_touched - 1];
         if (last->kind == what.kind && last->id == what.id && last->tenant_id == what.tenant_id) {
             last->changes |= what.changes;
-            return true;
+            return;
         }
     }
     if (fleet->n_touched == fleet->touched_room) {
         size_t more = fleet->touched_room ? 2 * fleet->touched_room : 64;
         struct touched *bigger = realloc(fleet->touched, more * sizeof *bigger);
         if (!bigger) {
-            return false;
+            abort();
         }
         fleet->touched = bigger;
         fleet->touched_room = more;
     }
     fleet->touched[fleet->n_touched++] = what;
-    return true;
 }
 
-bool fleet_touch_tenant(struct fleet *fleet, const struct fleet_tenant *tenant)
+void fleet_touch_tenant(struct fleet *fleet, const struct fleet_tenant *tenant)
 {
-    return touch(fleet, (struct touched){.kind = TOUCHED_TENANT, .id = tenant->id});
+    touch(fleet, (struct touched){
+                     .kind = TOUCHED_TENANT, .id = tenant->id, .tenant_id = tenant->id});
 }
 
-bool fleet_touch_one_group(struct fleet *fleet, const struct fleet_group *group, unsigned changes)
+void fleet_touch_one_group(struct fleet *fleet, const struct fleet_group *group, unsigned changes)
 {
-    return touch(fleet, (struct touched){.kind = TOUCHED_GROUP,
-                                         .changes = (uint16_t)changes,
-                                         .id = group->id,
-                                         .group_id = group->id,
-                                         .tenant_id = group->tenant->id});
+    touch(fleet, (struct touched){.kind = TOUCHED_GROUP,
+                                  .changes = (uint16_t)changes,
+                                  .id = group->id,
+                                  .group_id = group->id,
+                                  .tenant_id = group->tenant->id});
 }
 
-bool fleet_touch_gateway(struct fleet *fleet, const struct fleet_gateway *gateway, unsigned changes)
+void fleet_touch_gateway(struct fleet *fleet, const struct fleet_gateway *gateway, unsigned changes)
 {
-    return touch(fleet, (struct touched){.kind = TOUCHED_GATEWAY,
-                                         .changes = (uint16_t)changes,
-                                         .id = gateway->id,
-                                         .group_id = gateway->group->id,
-                                         .tenant_id = gateway->group->tenant->id});
+    touch(fleet, (struct touched){.kind = TOUCHED_GATEWAY,
+                                  .changes = (uint16_t)changes,
+                                  .id = gateway->id,
+                                  .group_id = gateway->group->id,
+                                  .tenant_id = gateway->group->tenant->id});
 }
 
 void fleet_touch(struct fleet *fleet, struct fleet_gateway *gateway, unsigned changes)
 {
-    if (!fleet_touch_gateway(fleet, gateway, changes)) {
-        abort(); /* what cannot be noted cannot be undone */
-    }
+    fleet_touch_gateway(fleet, gateway, changes);
 }
 
 void fleet_touch_group(struct fleet *fleet, struct fleet_group *group, unsigned changes)
 {
-    if (!fleet_touch_one_group(fleet, group, changes)) {
-        abort();
-    }
+    fleet_touch_one_group(fleet, group, changes);
 }
 
 size_t fleet_mark(struct fleet *fleet)

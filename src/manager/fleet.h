@@ -186,10 +186,11 @@ struct fleet_gateway {
     bool want_full;
 
     /* settings */
-    int64_t revision;        /* of what is desired */
+    int64_t revision;        /* of the set that was offered last */
+    uint64_t offer;          /* digest of that set */
     int64_t revision_taken;  /* reported */
     int64_t revision_failed; /* that it could not take; 0: none */
-    char *settings_error;    /* why; NULL */
+    char *settings_error;    /* why; "" */
     struct fleet_settings desired;
     struct values *reported; /* parameters in force */
     struct values *stats;
@@ -372,5 +373,6 @@ bool fleet_effective(const struct fleet_gateway *gateway, uint32_t id, char *out
 bool fleet_tunnel_address(const struct fleet_gateway *gateway, char out[16]);
 /* Copies the text; NULL takes it away. Memory only. */
 void fleet_tunnel_error(struct fleet_gateway *gateway, const char *text, int64_t now);
-/* Works out `sync` anew. */
+/* Works out `sync` anew: of one, or of all below a group. */
 void fleet_sync_update(struct fleet_gateway *gateway);
+void fleet_sync_update_below(struct fleet *fleet, struct fleet_group *group);

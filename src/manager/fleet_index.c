@@ -504,9 +504,7 @@ struct fleet_identity *fleet_identity_put(struct fleet *fleet, struct fleet_gate
     while (identity && identity->id != what->id) {
         identity = identity->next;
     }
-    if (!fleet_touch_gateway(fleet, gateway, FLEET_ACCESS)) {
-        return NULL;
-    }
+    fleet_touch_gateway(fleet, gateway, FLEET_ACCESS);
     if (!identity) {
         identity = calloc(1, sizeof *identity);
         if (!identity ||

@@ -44,10 +44,11 @@ struct fleet {
 /* ---- fleet.c ---- */
 
 uint64_t fleet_hash(const struct fleet *fleet, const void *data, size_t len);
-/* False: out of memory; then nothing may be changed. Called before a change. */
-bool fleet_touch_tenant(struct fleet *fleet, const struct fleet_tenant *tenant);
-bool fleet_touch_one_group(struct fleet *fleet, const struct fleet_group *group, unsigned changes);
-bool fleet_touch_gateway(struct fleet *fleet, const struct fleet_gateway *gateway,
+/* Notes a change, at the latest behind it: what cannot be noted cannot be undone, so without memory
+ * for it the program ends. */
+void fleet_touch_tenant(struct fleet *fleet, const struct fleet_tenant *tenant);
+void fleet_touch_one_group(struct fleet *fleet, const struct fleet_group *group, unsigned changes);
+void fleet_touch_gateway(struct fleet *fleet, const struct fleet_gateway *gateway,
                          unsigned changes);
 /* The store said no: fills `error` and returns false. */
 bool fleet_store_refused(struct fleet *fleet, enum amm_store_result result,
@@ -94,3 +95,9 @@ bool fleet_rows_load(struct fleet *fleet, char *error, size_t room);
 bool fleet_rows_tenant(struct fleet *fleet, int64_t id);
 bool fleet_rows_group(struct fleet *fleet, int64_t tenant, int64_t id);
 bool fleet_rows_gateway(struct fleet *fleet, int64_t id);
+
+/* ---- fleet_gateway.c ---- */
+
+/* Writes what changes with each check-in. */
+bool fleet_seen_write(struct fleet *fleet, struct fleet_gateway *gateway,
+                      struct fleet_error *error);

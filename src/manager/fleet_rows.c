@@ -33,11 +33,6 @@ static bool values_column(const struct amm_rows *rows, unsigned column, enum val
     return good;
 }
 
-static void hash_column(const struct amm_rows *rows, unsigned column, char out[AMM_CHECKIN_HASH])
-{
-    amm_rows_text(rows, column, out, AMM_CHECKIN_HASH);
-}
-
 /* ---- tenants and groups ---- */
 
 static void take_tenant(struct fleet_tenant *tenant, const struct amm_rows *rows)
@@ -147,22 +142,26 @@ bool fleet_rows_group(struct fleet *fleet, int64_t tenant, int64_t id)
 
 static bool take_seen(struct fleet_gateway *gateway, const struct amm_rows *rows)
 {
-    gateway->first_checkin = amm_rows_number(rows, 15);
-    gateway->last_checkin = amm_rows_number(rows, 16);
-    gateway->seq = (uint64_t)amm_rows_number(rows, 17);
-    gateway->body_digest = (uint64_t)amm_rows_number(rows, 18);
-    gateway->events_seen = (uint64_t)amm_rows_number(rows, 19);
-    hash_column(rows, 20, gateway->hash);
-    hash_column(rows, 21, gateway->tunnel_hash);
-    gateway->boot = (uint32_t)amm_rows_number(rows, 22);
-    gateway->booted_at = amm_rows_number(rows, 23);
-    gateway->clock = (uint8_t)amm_rows_number(rows, 24);
+    gateway->first_checkin = amm_rows_number(rows, 12);
+    gateway->last_checkin = amm_rows_number(rows, 13);
+    gateway->seq = (uint64_t)amm_rows_number(rows, 14);
+    gateway->body_digest = (uint64_t)amm_rows_number(rows, 15);
+    gateway->events_seen = (uint64_t)amm_rows_number(rows, 16);
+    amm_rows_text(rows, 17, gateway->hash, sizeof gateway->hash);
+    amm_rows_text(rows, 18, gateway->tunnel_hash, sizeof gateway->tunnel_hash);
+    gateway->boot = (uint32_t)amm_rows_number(rows, 19);
+    gateway->booted_at = amm_rows_number(rows, 20);
+    gateway->clock = (uint8_t)amm_rows_number(rows, 21);
     gateway->clock_skew =
-        amm_rows_is_null(rows, 25) ? INT32_MIN : (int32_t)amm_rows_number(rows, 25);
-    gateway->revision_taken = amm_rows_number(rows, 26);
-    gateway->want_full = amm_rows_number(rows, 27) != 0;
-    return values_column(rows, 28, VALUES_STATS, &gateway->stats) &&
-           values_column(rows, 29, VALUES_PARAMETERS, &gateway->reported);
+        amm_rows_is_null(rows, 22) ? INT32_MIN : (int32_t)amm_rows_number(rows, 22);
+    gateway->revision_taken = amm_rows_number(rows, 23);
+    gateway->want_full = amm_rows_number(rows, 24) != 0;
+    gateway->revision = amm_rows_number(rows, 25);
+    gateway->offer = (uint64_t)amm_rows_number(rows, 26);
+    gateway->revision_failed = amm_rows_number(rows, 27);
+    return text_column(rows, 28, &gateway->settings_error) &&
+           values_column(rows, 29, VALUES_STATS, &gateway->stats) &&
+           values_column(rows, 30, VALUES_PARAMETERS, &gateway->reported);
 }
 
 static bool take_gateway(struct fleet *fleet, struct fleet_gateway *gateway,
@@ -175,11 +174,8 @@ static bool take_gateway(struct fleet *fleet, struct fleet_gateway *gateway,
     gateway->access = (uint8_t)amm_rows_number(rows, 8);
     gateway->access_at = amm_rows_number(rows, 10);
     gateway->clone_flag = amm_rows_number(rows, 11) != 0;
-    gateway->revision = amm_rows_number(rows, 12);
-    gateway->revision_failed = amm_rows_number(rows, 13);
     return fleet_serial_set(fleet, gateway, serial) && text_column(rows, 6, &gateway->note) &&
-           text_column(rows, 9, &gateway->access_reason) &&
-           text_column(rows, 14, &gateway->settings_error) && take_seen(gateway, rows);
+           text_column(rows, 9, &gateway->access_reason) && take_seen(gateway, rows);
 }
 
 static struct fleet_gateway *put_gateway(struct fleet *fleet, const struct amm_rows *rows,
