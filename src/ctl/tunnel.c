@@ -53,27 +53,49 @@ static json_t *port_json(const struct amm_ipc_port *p)
 {
     char ip[AMM_IPV4_TEXT], pool[AMM_IPV4_TEXT + 4];
     snprintf(pool, sizeof pool, "%s/%u", amm_ipv4_text(p->network, ip), p->prefix);
-    return json_pack("{s:i, s:s, s:s, s:i, s:i, s:i, s:i, s:b}", "port", (int)p->port, "pool", pool,
-                     "topology", p->topology == AMM_SUBNET ? "subnet" : "net30", "up", (int)p->up,
-                     "limit", (int)p->limit, "slots", (int)p->slots, "handshakes",
-                     (int)p->handshakes, "draining", (int)p->draining);
+    return json_pack("{s:i, s:s, s:s, s:i, s:i, s:i, s:i, s:b, s:i, s:i}", "port", (int)p->port,
+                     "pool", pool, "topology", p->topology == AMM_SUBNET ? "subnet" : "net30", "up",
+                     (int)p->up, "limit", (int)p->limit, "slots", (int)p->slots, "handshakes",
+                     (int)p->handshakes, "draining", (int)p->draining, "ping", (int)p->ping,
+                     "ping_restart", (int)p->ping_restart);
+}
+
+/* Lower-case hex, "" for what is all zero: not known. */
+static const char *hex_text(const uint8_t *bytes, size_t len, char *out)
+{
+    bool known = false;
+    for (size_t i = 0; i < len; i++) {
+        snprintf(out + 2 * i, 3, "%02x", bytes[i]);
+        known |= bytes[i] != 0;
+    }
+    return known ? out : "";
+}
+
+static void set_login(json_t *object, const struct amm_ipc_login *login)
+{
+    char key[2 * sizeof login->key + 1], serial[2 * sizeof login->serial + 1];
+    json_object_set_new(object, "key", json_string(hex_text(login->key, sizeof login->key, key)));
+    json_object_set_new(object, "serial",
+                        json_string(hex_text(login->serial, sizeof login->serial, serial)));
 }
 
 static json_t *peer_json(const struct amm_ipc_peer *p)
 {
     char inner[AMM_IPV4_TEXT], remote[AMM_ADDRESS_TEXT], local[AMM_ADDRESS_TEXT];
-    return json_pack("{s:s, s:i, s:s, s:s, s:s, s:s, s:i, s:s, s:i, s:I, s:i, s:I, s:I, s:I, s:I, "
-                     "s:I, s:s, s:s}",
-                     "name", p->name, "port", (int)p->port, "address",
-                     amm_ipv4_text(p->inner_ip, inner), "remote",
-                     amm_address_text(&p->path.remote, remote), "local",
-                     amm_address_text(&p->path.local, local), "transport",
-                     p->path.transport == AMM_TCP ? "tcp" : "udp", "peer_id", (int)p->peer_id,
-                     "cipher", amm_cipher_name(p->cipher), "key_id", (int)p->key_id, "since",
-                     (json_int_t)p->since, "idle_ms", (int)p->idle_ms, "rx_packets",
-                     (json_int_t)p->rx_packets, "rx_bytes", (json_int_t)p->rx_bytes, "tx_packets",
-                     (json_int_t)p->tx_packets, "tx_bytes", (json_int_t)p->tx_bytes, "dropped",
-                     (json_int_t)p->dropped, "last_error", p->last_error, "client", p->client);
+    json_t *peer = json_pack(
+        "{s:s, s:i, s:s, s:s, s:s, s:s, s:i, s:s, s:i, s:I, s:i, s:I, s:I, s:I, s:I, "
+        "s:I, s:s, s:s}",
+        "name", p->name, "port", (int)p->port, "address", amm_ipv4_text(p->inner_ip, inner),
+        "remote", amm_address_text(&p->path.remote, remote), "local",
+        amm_address_text(&p->path.local, local), "transport",
+        p->path.transport == AMM_TCP ? "tcp" : "udp", "peer_id", (int)p->peer_id, "cipher",
+        amm_cipher_name(p->cipher), "key_id", (int)p->key_id, "since", (json_int_t)p->since,
+        "idle_ms", (int)p->idle_ms, "rx_packets", (json_int_t)p->rx_packets, "rx_bytes",
+        (json_int_t)p->rx_bytes, "tx_packets", (json_int_t)p->tx_packets, "tx_bytes",
+        (json_int_t)p->tx_bytes, "dropped", (json_int_t)p->dropped, "last_error", p->last_error,
+        "client", p->client);
+    set_login(peer, &p->login);
+    return peer;
 }
 
 /* What stands behind the gateway's address: /30 where each has a network of its own. */
@@ -247,11 +269,15 @@ static int tunnel_counters(const struct ctl *ctl, int argc, char **argv)
 static json_t *event_json(const struct amm_ipc_event *e)
 {
     char inner[AMM_IPV4_TEXT], remote[AMM_ADDRESS_TEXT];
-    return json_pack("{s:s, s:I, s:i, s:s, s:s, s:s, s:s, s:s, s:s}", "event",
-                     amm_ipc_event_name(e->kind), "at", (json_int_t)e->at, "port", (int)e->port,
-                     "name", e->name, "remote", amm_address_text(&e->remote, remote), "address",
-                     e->inner_ip ? amm_ipv4_text(e->inner_ip, inner) : "", "client", e->client,
-                     "reason", e->reason, "text", e->text);
+    json_t *event =
+        json_pack("{s:s, s:I, s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i}", "event",
+                  amm_ipc_event_name(e->kind), "at", (json_int_t)e->at, "port", (int)e->port,
+                  "name", e->name, "remote", amm_address_text(&e->remote, remote), "address",
+                  e->inner_ip ? amm_ipv4_text(e->inner_ip, inner) : "", "client", e->client,
+                  "reason", e->reason, "text", e->text, "transport",
+                  e->transport == AMM_TCP ? "tcp" : "udp", "peer_id", (int)e->peer_id);
+    set_login(event, &e->login);
+    return event;
 }
 
 static void print_event(const struct ctl *ctl, const struct amm_ipc_event *e)

@@ -3,6 +3,12 @@
 
 enum { HEADER = 4 };
 
+static void walk_login(struct walk *walk, struct amm_ipc_login *login)
+{
+    walk_bytes(walk, login->key, sizeof login->key);
+    walk_bytes(walk, login->serial, sizeof login->serial);
+}
+
 static void walk_ask(struct walk *walk, struct amm_ipc_ask *ask)
 {
     walk_u16(walk, &ask->port);
@@ -32,6 +38,8 @@ static void walk_port(struct walk *walk, struct amm_ipc_port *port)
     walk_u32(walk, &port->limit);
     walk_u32(walk, &port->slots);
     walk_u32(walk, &port->handshakes);
+    walk_u16(walk, &port->ping);
+    walk_u16(walk, &port->ping_restart);
     walk_u8(walk, &port->draining);
 }
 
@@ -57,6 +65,7 @@ static void walk_peer(struct walk *walk, struct amm_ipc_peer *peer)
     walk_u64(walk, &peer->dropped);
     walk_string(walk, peer->last_error, sizeof peer->last_error);
     walk_string(walk, peer->client, sizeof peer->client);
+    walk_login(walk, &peer->login);
 }
 
 static void walk_counter(struct walk *walk, struct amm_ipc_counter *counter)
@@ -73,13 +82,23 @@ static void walk_event(struct walk *walk, struct amm_ipc_event *event)
     walk_u16(walk, &event->port);
     walk_string(walk, event->name, sizeof event->name);
     walk_address(walk, &event->remote);
+    walk_u8(walk, &event->transport);
     walk_u32(walk, &event->inner_ip);
+    walk_u32(walk, &event->peer_id);
+    walk_login(walk, &event->login);
     walk_string(walk, event->client, sizeof event->client);
     walk_string(walk, event->reason, sizeof event->reason);
     walk_string(walk, event->text, sizeof event->text);
-    if (walk->r && (event->kind < AMM_IPC_JOINED || event->kind > AMM_IPC_ALARM)) {
+    if (walk->r && (event->kind < AMM_IPC_JOINED || event->kind > AMM_IPC_HEARD)) {
         walk->r->failed = true;
     }
+}
+
+static void walk_listener(struct walk *walk, struct amm_ipc_listener *listener)
+{
+    walk_u16(walk, &listener->port);
+    walk_u16(walk, &listener->service);
+    walk_u32(walk, &listener->address);
 }
 
 /* False for a type that does not exist. */
@@ -91,6 +110,8 @@ static bool walk_body(struct walk *walk, struct amm_ipc_message *message)
     case AMM_IPC_EVENTS:
     case AMM_IPC_RELOAD:
     case AMM_IPC_REFUSALS:
+    case AMM_IPC_LISTENERS:
+    case AMM_IPC_WATCH:
         return true;
     case AMM_IPC_KICK:
     case AMM_IPC_DRAIN:
@@ -110,6 +131,9 @@ static bool walk_body(struct walk *walk, struct amm_ipc_message *message)
         return true;
     case AMM_IPC_EVENT:
         walk_event(walk, &message->event);
+        return true;
+    case AMM_IPC_LISTENER:
+        walk_listener(walk, &message->listener);
         return true;
     case AMM_IPC_DONE:
     case AMM_IPC_FAILED:
@@ -161,6 +185,10 @@ const char *amm_ipc_event_name(enum amm_ipc_event_kind kind)
         return "refused";
     case AMM_IPC_ALARM:
         return "alarm";
+    case AMM_IPC_SILENT:
+        return "silent";
+    case AMM_IPC_HEARD:
+        return "heard";
     }
     return "unknown";
 }

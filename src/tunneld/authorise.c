@@ -215,6 +215,11 @@ bool amm_authority_allows(const struct amm_authority *authority, const char *nam
            amm_peer_id_slot(peer_id);
 }
 
+bool amm_authority_knows(const struct amm_authority *authority, const char *name)
+{
+    return amm_roster_any_port(authority->roster, name) != 0;
+}
+
 /* ---- the verdict ---- */
 
 __attribute__((format(printf, 4, 5))) static void refuse(struct amm_command *verdict,

@@ -74,5 +74,8 @@ uint32_t amm_authority_place(const struct amm_authority *authority, struct amm_s
 bool amm_authority_allows(const struct amm_authority *authority, const char *name,
                           uint8_t port_index, uint32_t peer_id);
 
+/* True if `name` has a line for any port. */
+bool amm_authority_knows(const struct amm_authority *authority, const char *name);
+
 /* The session is over. Sessions that hold nothing are ignored. */
 void amm_authority_release(struct amm_authority *authority, struct amm_session_ref session);

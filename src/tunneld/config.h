@@ -47,6 +47,7 @@ struct amm_tunneld_config {
                                            started in */
     char user[AMM_CONF_TEXT];
     char proxy_user[AMM_CONF_TEXT];
+    char manager_user[AMM_CONF_TEXT]; /* "": no manager, and no listeners for it */
     char control_socket[AMM_CONF_TEXT];
     char roster[AMM_CONF_TEXT]; /* key `gateways` */
     char pki[AMM_CONF_TEXT];    /* folder of the files below where they are not named */

@@ -18,9 +18,10 @@ static bool make_parts(struct amm_control *control)
     control->loop = amm_loop_new();
     control->journal = amm_journal_new();
     for (uint8_t i = 0; i < control->shared->n_ports; i++) {
-        control->announced[i] =
-            calloc(control->shared->places[i].n_slots + 1, sizeof *control->announced[i]);
-        if (!control->announced[i]) {
+        control->labels[i] = amm_state_labels(handoff->state, i);
+        control->silent[i] =
+            calloc(2 * (size_t)control->shared->places[i].n_slots, sizeof *control->silent[i]);
+        if (!control->silent[i]) {
             return false;
         }
     }
@@ -71,7 +72,7 @@ struct amm_control *amm_control_free(struct amm_control *control)
         }
     }
     for (uint8_t i = 0; i < control->shared->n_ports; i++) {
-        free(control->announced[i]);
+        free(control->silent[i]);
     }
     amm_loop_free(control->loop);
     amm_journal_free(control->journal);
@@ -115,23 +116,15 @@ bool amm_control_order(struct amm_control *control, const struct amm_cell_order 
 
 /* ---- reports ---- */
 
-static void remember_client(struct amm_control *control, const struct amm_cell_event *report)
-{
-    uint32_t slot = amm_peer_id_slot(report->peer_id);
-    if (report->event.kind == AMM_IPC_JOINED &&
-        slot <= control->shared->places[report->port_index].n_slots) {
-        snprintf(control->announced[report->port_index][slot], sizeof control->announced[0][0],
-                 "%s", report->event.client);
-    }
-}
-
 static void take_report(struct amm_control *control, const void *record)
 {
     const struct amm_cell_event *event = record;
     const struct amm_cell_answer *answer = record;
 
     if (event->kind == AMM_CELL_EVENT) {
-        remember_client(control, event);
+        if (event->event.kind == AMM_IPC_JOINED) {
+            amm_control_label(control, event);
+        }
         amm_journal_add(control->journal, &event->event);
     } else if (event->kind == AMM_CELL_ANSWER && answer->token == GOODBYE_TOKEN) {
         control->goodbye_missing -= control->goodbye_missing != 0;
@@ -238,8 +231,10 @@ void amm_control_run(struct amm_control *control)
             return;
         }
         amm_control_watch_certificate(control, now);
-        amm_time deadline = control->stopping ? control->goodbye_ends
-                                              : control->certificate_looked + AMM_CONTROL_LOOK;
+        amm_time deadline =
+            amm_time_min(amm_control_watch_silence(control, now.mono),
+                         control->stopping ? control->goodbye_ends
+                                           : control->certificate_looked + AMM_CONTROL_LOOK);
 
         amm_bell_doze(&control->shared->control_bell);
         unsigned n = amm_loop_wait(control->loop, reports_wait(control) ? 0 : deadline, ready);

@@ -22,7 +22,7 @@ void amm_control_close(struct amm_control *control, struct control_client *clien
 {
     amm_loop_remove(control->loop, client->fd);
     close(client->fd);
-    *client = (struct control_client){.fd = -1};
+    *client = (struct control_client){.fd = -1, .attached = -1};
 }
 
 static bool next_refusal(struct amm_control *control, struct control_client *client,
@@ -60,6 +60,7 @@ static bool next_message(struct amm_control *control, struct control_client *cli
         fill_text(out, client->result, client->text);
         return true;
     case JOB_STATUS:
+    case JOB_WATCH:
         more = amm_control_next_status(control, client, out);
         break;
     case JOB_COUNTERS:
@@ -68,9 +69,12 @@ static bool next_message(struct amm_control *control, struct control_client *cli
     case JOB_REFUSALS:
         more = next_refusal(control, client, out);
         break;
+    case JOB_LISTENERS:
+        more = amm_control_next_listener(control, client, out);
+        break;
     }
     if (!more) {
-        client->job = JOB_NONE;
+        client->job = client->job == JOB_WATCH ? JOB_EVENTS : JOB_NONE;
         fill_text(out, AMM_IPC_DONE, "");
     }
     return true;
@@ -89,9 +93,11 @@ static void send_answers(struct amm_control *control, struct control_client *cli
             }
             client->pending = amm_ipc_encode(&message, client->message, sizeof client->message);
         }
-        switch (amm_unix_send(client->fd, amm_view(client->message, client->pending), NULL, 0)) {
+        switch (amm_unix_send(client->fd, amm_view(client->message, client->pending),
+                              &client->attached, client->attached >= 0)) {
         case AMM_UNIX_OK:
             client->pending = 0;
+            client->attached = -1;
             break;
         case AMM_UNIX_AGAIN:
             watch_writable(control, client, true);
@@ -148,6 +154,16 @@ static void begin_order(struct amm_control *control, struct control_client *clie
     client->hold = hold;
 }
 
+static const char not_a_port[] = "that is not one of this server's tunnel ports";
+
+/* One port, or with 0 all of them; false if there is no such port. */
+static bool choose_ports(const struct amm_shared *shared, uint16_t port, uint32_t *ports)
+{
+    uint8_t index = amm_shared_port_index(shared, port);
+    *ports = port ? 1U << index : (1U << shared->n_ports) - 1;
+    return !port || index < shared->n_ports;
+}
+
 static void begin_kick(struct amm_control *control, struct control_client *client,
                        const struct amm_ipc_ask *ask)
 {
@@ -155,6 +171,10 @@ static void begin_kick(struct amm_control *control, struct control_client *clien
 
     if (!ask->name[0]) {
         amm_control_finish(control, client, AMM_IPC_FAILED, "name the gateway to disconnect");
+        return;
+    }
+    if (!choose_ports(control->shared, ask->port, &order.ports)) {
+        amm_control_finish(control, client, AMM_IPC_FAILED, not_a_port);
         return;
     }
     snprintf(order.name, sizeof order.name, "%s", ask->name);
@@ -166,14 +186,11 @@ static void begin_drain(struct amm_control *control, struct control_client *clie
 {
     struct amm_cell_order order = {.kind = AMM_CELL_DRAIN};
     struct amm_shared *shared = control->shared;
-    uint8_t index = amm_shared_port_index(shared, ask->port);
 
-    if (ask->port && index == shared->n_ports) {
-        amm_control_finish(control, client, AMM_IPC_FAILED,
-                           "that is not one of this server's tunnel ports");
+    if (!choose_ports(shared, ask->port, &order.ports)) {
+        amm_control_finish(control, client, AMM_IPC_FAILED, not_a_port);
         return;
     }
-    order.ports = ask->port ? 1U << index : (1U << shared->n_ports) - 1;
     begin_order(control, client, AMM_IPC_DRAIN, &order, ask->hold);
     for (uint8_t i = 0; i < shared->n_ports; i++) {
         if (order.ports & 1U << i) {
@@ -236,6 +253,17 @@ static void begin_job(struct amm_control *control, struct control_client *client
     send_answers(control, client);
 }
 
+/* Whoever has these descriptors speaks to gateways in the manager's name. */
+static void begin_listeners(struct amm_control *control, struct control_client *client)
+{
+    if (client->uid != 0 && client->uid != control->shared->handoff->manager_uid) {
+        amm_control_finish(control, client, AMM_IPC_FAILED,
+                           "the listeners are for the manager only (`manager-user` in amm.conf)");
+        return;
+    }
+    begin_job(control, client, JOB_LISTENERS);
+}
+
 static void take_request(struct amm_control *control, struct control_client *client,
                          const struct amm_ipc_message *request)
 {
@@ -251,6 +279,12 @@ static void take_request(struct amm_control *control, struct control_client *cli
         break;
     case AMM_IPC_EVENTS:
         begin_job(control, client, JOB_EVENTS);
+        break;
+    case AMM_IPC_WATCH:
+        begin_job(control, client, JOB_WATCH);
+        break;
+    case AMM_IPC_LISTENERS:
+        begin_listeners(control, client);
         break;
     case AMM_IPC_KICK:
         begin_kick(control, client, &request->ask);
@@ -332,11 +366,13 @@ void amm_control_accept(struct amm_control *control)
     int fd;
     while ((fd = amm_unix_accept(control->shared->handoff->control)) >= 0) {
         uint32_t i = make_place(control);
-        if (i == CONTROL_CLIENTS ||
+        struct amm_unix_peer peer;
+        if (i == CONTROL_CLIENTS || !amm_unix_peer(fd, &peer) ||
             !amm_loop_add(control->loop, fd, AMM_READ, control_tag(CONTROL_TAG_CLIENT, i))) {
             close(fd);
             return;
         }
-        control->clients[i] = (struct control_client){.fd = fd, .number = ++control->connections};
+        control->clients[i] = (struct control_client){
+            .fd = fd, .number = ++control->connections, .uid = peer.uid, .attached = -1};
     }
 }

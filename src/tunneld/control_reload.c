@@ -85,11 +85,24 @@ struct amm_roster *amm_roster_load(const struct amm_shared *shared, const struct
                             shared->n_ports, error, room);
 }
 
+static bool is_same(const struct amm_blob *blob, const uint8_t digest[AMM_SHA256_LEN],
+                    uint8_t fresh[AMM_SHA256_LEN])
+{
+    memset(fresh, 0, AMM_SHA256_LEN);
+    return amm_sha256(amm_view(blob->text, blob->len), fresh) &&
+           memcmp(fresh, digest, AMM_SHA256_LEN) == 0;
+}
+
 static bool take_roster(struct amm_control *control, const struct amm_blob *blob, char *error,
                         size_t room)
 {
     struct amm_cell_order order = {.kind = AMM_CELL_ROSTER};
+    uint8_t digest[AMM_SHA256_LEN];
 
+    if (blob->text && is_same(blob, control->roster_digest, digest)) {
+        control->alarms &= ~(uint32_t)AMM_ALARM_ROSTER;
+        return true;
+    }
     order.roster = amm_roster_load(control->shared, blob, error, room);
     if (!order.roster) {
         amm_control_alarm(control, AMM_ALARM_ROSTER, error);
@@ -102,6 +115,7 @@ static bool take_roster(struct amm_control *control, const struct amm_blob *blob
     }
     amm_roster_unref(control->roster);
     control->roster = order.roster;
+    memcpy(control->roster_digest, digest, sizeof digest);
     control->alarms &= ~(uint32_t)AMM_ALARM_ROSTER;
     return true;
 }
@@ -110,6 +124,8 @@ static bool take_crl(struct amm_control *control, const struct amm_blob *blob, c
                      size_t room)
 {
     struct amm_cell_order order = {.kind = AMM_CELL_CRL};
+    uint8_t digest[AMM_SHA256_LEN];
+    struct amm_now now = amm_now();
 
     if (!blob->text) {
         if (blob->problem) {
@@ -118,7 +134,12 @@ static bool take_crl(struct amm_control *control, const struct amm_blob *blob, c
         }
         return !blob->problem;
     }
-    if (!amm_tls_context_set_crl(control->tls, blob->text, amm_now().wall, error, room)) {
+    if (is_same(blob, control->crl_digest, digest) &&
+        now.mono - control->crl_taken < AMM_CONTROL_LOOK) {
+        control->alarms &= ~(uint32_t)AMM_ALARM_CRL;
+        return true;
+    }
+    if (!amm_tls_context_set_crl(control->tls, blob->text, now.wall, error, room)) {
         amm_control_alarm(control, AMM_ALARM_CRL, error);
         return false;
     }
@@ -129,6 +150,8 @@ static bool take_crl(struct amm_control *control, const struct amm_blob *blob, c
         snprintf(error, room, "the server is busy; reload again");
         return false;
     }
+    memcpy(control->crl_digest, digest, sizeof digest);
+    control->crl_taken = now.mono;
     control->alarms &= ~(uint32_t)AMM_ALARM_CRL;
     return true;
 }

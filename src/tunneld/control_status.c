@@ -30,32 +30,11 @@ static void fill_server(const struct amm_control *control, struct amm_ipc_messag
              shared->config->namespace_name);
 }
 
-static const struct amm_peer *record_at(const struct amm_places *places, uint32_t row)
-{
-    return amm_peer_table_at(places->peers, places->n_slots, amm_peer_id(row & 1, (row >> 1) + 1));
-}
-
-/* A tunnel is up when its gateway has proven a key: before that an older tunnel of the same gateway
- * still has the say. Slots without a session are not looked at: their pages of the table may never
- * have been used. */
-static bool looks_up(const struct amm_places *places, uint32_t row)
-{
-    const struct amm_peer *record = record_at(places, row);
-    bool proven = false;
-    if (atomic_load(&places->sessions[(row >> 1) + 1]) == 0) {
-        return false;
-    }
-    for (int i = 0; i < AMM_KEY_SLOTS; i++) {
-        proven |= __atomic_load_n(&record->keys[i].state, __ATOMIC_RELAXED) == AMM_KEY_SEND;
-    }
-    return proven && __atomic_load_n(&record->state, __ATOMIC_RELAXED) == AMM_PEER_LIVE;
-}
-
 static uint32_t count_up(const struct amm_places *places)
 {
     uint32_t up = 0;
     for (uint32_t row = 0; row < 2 * places->n_slots; row += 2) {
-        up += looks_up(places, row) || looks_up(places, row + 1);
+        up += amm_control_looks_up(places, row) || amm_control_looks_up(places, row + 1);
     }
     return up;
 }
@@ -77,6 +56,8 @@ static void fill_port(const struct amm_control *control, uint32_t index,
         .limit = places->limit,
         .slots = places->n_slots,
         .handshakes = used > up ? used - up : 0, /* have a place, and no proven key yet */
+        .ping = places->ping,
+        .ping_restart = places->ping_restart,
         .draining = amm_now().mono < atomic_load(&places->draining),
     };
 }
@@ -121,8 +102,22 @@ static void fill_peer(const struct amm_control *control, uint32_t port_index,
     snprintf(answer->name, sizeof answer->name, "%.64s", peer->name);
     snprintf(answer->last_error, sizeof answer->last_error, "%s",
              peer->last_drop < AMM_DROP_COUNT ? amm_drop_text(peer->last_drop) : "");
-    snprintf(answer->client, sizeof answer->client, "%s",
-             control->announced[port_index][amm_peer_id_slot(peer->peer_id)]);
+    const struct amm_label *label = amm_control_find_label(control, port_index, peer->peer_id);
+    if (label) {
+        snprintf(answer->client, sizeof answer->client, "%s", label->client);
+        memcpy(answer->login.key, label->key, sizeof label->key);
+        memcpy(answer->login.serial, label->serial, sizeof label->serial);
+    }
+}
+
+/* Who watches must see also what has joined and not proven its key yet: no event will tell of it
+ * later. */
+static bool is_shown(const struct amm_control *control, const struct control_client *client,
+                     const struct amm_peer *peer)
+{
+    return key_in_use(peer) ||
+           (client->job == JOB_WATCH &&
+            amm_control_find_label(control, client->port, peer->peer_id) != NULL);
 }
 
 static bool next_peer(struct amm_control *control, struct control_client *client,
@@ -133,8 +128,9 @@ static bool next_peer(struct amm_control *control, struct control_client *client
         for (uint32_t row; (row = client->row) < 2 * places->n_slots;) {
             struct amm_peer peer;
             client->row++;
-            if (looks_up(places, row) && amm_peer_read(record_at(places, row), &peer) &&
-                key_in_use(&peer)) {
+            if (amm_control_has_session(places, row) &&
+                amm_peer_read(amm_control_record(places, row), &peer) &&
+                is_shown(control, client, &peer)) {
                 fill_peer(control, client->port, &peer, out);
                 return true;
             }
@@ -162,6 +158,29 @@ bool amm_control_next_status(struct amm_control *control, struct control_client 
         client->port = client->row = 0;
     }
     return next_peer(control, client, out);
+}
+
+/* ---- listeners ---- */
+
+bool amm_control_next_listener(struct amm_control *control, struct control_client *client,
+                               struct amm_ipc_message *out)
+{
+    const struct amm_handoff *handoff = control->shared->handoff;
+
+    while (client->step < (uint32_t)handoff->n_ports * AMM_PUBLISHED_MAX) {
+        uint32_t port = client->step / AMM_PUBLISHED_MAX, i = client->step % AMM_PUBLISHED_MAX;
+        client->step++;
+        if (handoff->services[port][i] >= 0) {
+            const struct amm_places *places = &control->shared->places[port];
+            client->attached = handoff->services[port][i];
+            out->type = AMM_IPC_LISTENER;
+            out->listener = (struct amm_ipc_listener){.port = places->port,
+                                                      .service = handoff->config.published[i],
+                                                      .address = amm_pool_server(&places->pool)};
+            return true;
+        }
+    }
+    return false;
 }
 
 /* ---- counters ---- */

@@ -21,18 +21,19 @@ struct opening {
     uint32_t version, size;
     struct amm_tunneld_config config;
     bool tun_steered[AMM_PORTS_MAX];
+    uint32_t manager_uid;
 };
 
 enum { OPENING_FDS = 3 };
 
-enum fd_kind { FD_UDP_HANDSHAKE, FD_UDP_WORKER, FD_TCP, FD_TUN, FD_KINDS };
+enum fd_kind { FD_UDP_HANDSHAKE, FD_UDP_WORKER, FD_TCP, FD_TUN, FD_SERVICE, FD_KINDS };
 
 /* The next packets: as many of these as there are descriptors. An empty one (count 0) ends the
  * hand-over. */
 struct fd_name {
-    uint8_t kind;  /* enum fd_kind */
-    uint8_t where; /* listener, or port index of a tun */
-    uint16_t thread;
+    uint8_t kind;    /* enum fd_kind */
+    uint8_t where;   /* listener, or port index of a tun or service */
+    uint16_t thread; /* or which service */
 };
 
 struct fd_batch {
@@ -92,11 +93,22 @@ static void send_listener(struct sender *s, const struct amm_holdings *h, unsign
     }
 }
 
+static void send_services(struct sender *s, const struct amm_holdings *h, unsigned port_index)
+{
+    for (unsigned i = 0; i < h->config.n_published; i++) {
+        if (h->services[port_index][i] >= 0) {
+            send_fd(s, FD_SERVICE, port_index, i, h->services[port_index][i]);
+        }
+    }
+}
+
 bool amm_handoff_send(int channel, const struct amm_holdings *h, int files)
 {
     static struct opening opening; /* too large for the stack; the holder has one thread */
-    opening = (struct opening){
-        .version = AMM_HANDOFF_VERSION, .size = sizeof opening, .config = h->config};
+    opening = (struct opening){.version = AMM_HANDOFF_VERSION,
+                               .size = sizeof opening,
+                               .config = h->config,
+                               .manager_uid = h->manager.uid};
     memcpy(opening.tun_steered, h->tun_steered, sizeof opening.tun_steered);
     int fds[OPENING_FDS] = {h->state_fd, files, h->control};
     struct sender s = {.channel = channel};
@@ -108,6 +120,7 @@ bool amm_handoff_send(int channel, const struct amm_holdings *h, int files)
         for (unsigned t = 0; t < h->config.workers; t++) {
             send_fd(&s, FD_TUN, p, t, h->tun[p][t]);
         }
+        send_services(&s, h, p);
     }
     if (s.batch.count > 0) {
         flush_batch(&s);
@@ -182,6 +195,7 @@ static bool receive_opening(int channel, struct amm_handoff *out, char *error, s
     out->n_workers = (uint16_t)opening.config.workers;
     out->n_handshake = (uint16_t)opening.config.handshake_threads;
     out->n_ports = opening.config.n_ports;
+    out->manager_uid = opening.manager_uid;
     name_listeners(out);
     out->control = fds[2];
     bool ok = map_state(out, fds[0], error, room);
@@ -195,9 +209,13 @@ static bool receive_opening(int channel, struct amm_handoff *out, char *error, s
 static int *place_of(struct amm_handoff *out, const struct fd_name *name)
 {
     bool is_tun = name->kind == FD_TUN;
+    bool is_service = name->kind == FD_SERVICE;
     bool of_worker = is_tun || name->kind == FD_UDP_WORKER;
-    if (name->where >= (is_tun ? out->n_ports : out->n_listeners) ||
-        name->thread >= (of_worker ? out->n_workers : out->n_handshake)) {
+    unsigned threads = of_worker    ? out->n_workers
+                       : is_service ? out->config.n_published
+                                    : out->n_handshake;
+    if (name->where >= (is_tun || is_service ? out->n_ports : out->n_listeners) ||
+        name->thread >= threads) {
         return NULL;
     }
     switch ((enum fd_kind)name->kind) {
@@ -209,6 +227,8 @@ static int *place_of(struct amm_handoff *out, const struct fd_name *name)
         return &out->tcp[name->where][name->thread];
     case FD_TUN:
         return &out->tun[name->where][name->thread];
+    case FD_SERVICE:
+        return &out->services[name->where][name->thread];
     case FD_KINDS:
         break;
     }
@@ -222,6 +242,7 @@ bool amm_handoff_receive(int channel, struct amm_handoff *out, char *error, size
     memset(out->udp_worker, 0xff, sizeof out->udp_worker);
     memset(out->tcp, 0xff, sizeof out->tcp);
     memset(out->tun, 0xff, sizeof out->tun);
+    memset(out->services, 0xff, sizeof out->services);
     out->channel = channel;
     amm_set_blocking(channel, true);
     if (!receive_opening(channel, out, error, room)) {

@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { AMM_HANDOFF_VERSION = 1, AMM_STATE_VERSION = 1, AMM_STATE_MAGIC = 0x416d6d53 };
+enum { AMM_HANDOFF_VERSION = 2, AMM_STATE_VERSION = 2, AMM_STATE_MAGIC = 0x416d6d53 };
 
 /* ---- state memory: one memfd, mapped shared by each engine in turn; zeroed when new ---- */
 
@@ -26,10 +26,11 @@ struct amm_state {
     uint64_t size;                    /* of the whole mapping */
     uint64_t peers_at[AMM_PORTS_MAX]; /* offset of amm_peer_table_size(slots of the port) */
     uint64_t
-        sessions_at[AMM_THREADS_MAX]; /* offset of amm_session_table_size(sessions_per_thread) */
-    uint64_t engine_at;               /* 256 KiB for the engine's own use, zeroed when new */
-    uint32_t engine_starts;           /* 1 for the first engine; written by the holder */
-    int64_t started;                  /* wall seconds, of the holder */
+        sessions_at[AMM_THREADS_MAX];  /* offset of amm_session_table_size(sessions_per_thread) */
+    uint64_t labels_at[AMM_PORTS_MAX]; /* struct amm_label[2 * (slots + 1)], by slot and lane */
+    uint64_t engine_at;                /* 256 KiB for the engine's own use, zeroed when new */
+    uint32_t engine_starts;            /* 1 for the first engine; written by the holder */
+    int64_t started;                   /* wall seconds, of the holder */
 };
 
 enum { AMM_STATE_ENGINE = 262144 };
@@ -42,6 +43,19 @@ static inline void *amm_state_peers(struct amm_state *state, unsigned port_index
 static inline void *amm_state_sessions(struct amm_state *state, unsigned thread)
 {
     return (uint8_t *)state + state->sessions_at[thread];
+}
+
+/* What is known of a tunnel beyond its peer record. Owner: the control thread of the engine. */
+struct amm_label {
+    uint32_t peer_id; /* whose it is; 0: nobody's. Written last */
+    uint8_t key[32];  /* SHA-256 of the certificate's SubjectPublicKeyInfo */
+    uint8_t serial[20];
+    char client[48]; /* version and platform that it announced */
+};
+
+static inline struct amm_label *amm_state_labels(struct amm_state *state, unsigned port_index)
+{
+    return (struct amm_label *)((uint8_t *)state + state->labels_at[port_index]);
 }
 
 static inline void *amm_state_engine(struct amm_state *state)
@@ -102,8 +116,12 @@ struct amm_handoff {
     int udp_worker[AMM_LISTENERS_MAX][AMM_THREADS_MAX];
     int tcp[AMM_LISTENERS_MAX]
            [AMM_THREADS_MAX]; /* listening; [listener][handshake thread]; -1 for UDP */
-    int tun[AMM_PORTS_MAX][AMM_THREADS_MAX]; /* [port index][worker] */
-    int control;                             /* listening, non-blocking, SEQPACKET */
+    int tun[AMM_PORTS_MAX][AMM_THREADS_MAX];        /* [port index][worker] */
+    int services[AMM_PORTS_MAX][AMM_PUBLISHED_MAX]; /* [port index][index in config.published]:
+                                                       listening on the tunnel address, for the
+                                                       manager; -1: none */
+    uint32_t manager_uid;                           /* UINT32_MAX: no manager */
+    int control;                                    /* listening, non-blocking, SEQPACKET */
 };
 
 /* Engine side: receives everything and maps the state. False with a sentence in `error`. */

@@ -19,8 +19,8 @@ struct handshake_review {
     bool active;
     bool orphans; /* also those whose peer did not survive the former process */
     uint32_t cursor, token, closed;
-    uint32_t ports;              /* DRAIN */
-    char name[AMM_NAME_MAX + 1]; /* KICK */
+    uint32_t ports;              /* DRAIN, KICK: bit per port index */
+    char name[AMM_NAME_MAX + 1]; /* KICK: of these ports, this gateway only */
 };
 
 struct amm_handshake {
@@ -71,9 +71,10 @@ static inline uint64_t handshake_tag(uint32_t kind, uint32_t number)
  * worker's ring has no room for a command. */
 void amm_handshake_settle(struct amm_handshake *h, struct amm_now now);
 
+/* `peer_id`: 0 if there is no tunnel. */
 void amm_handshake_report(struct amm_handshake *h, struct amm_now now, uint8_t kind,
-                          const struct amm_path *path, const char *name, const char *reason,
-                          const char *text);
+                          const struct amm_path *path, const struct amm_identity *identity,
+                          uint32_t peer_id, const char *reason, const char *text);
 
 /* ---- handshake_tcp.c ---- */
 
@@ -94,6 +95,11 @@ void amm_handshake_take_orders(struct amm_handshake *h, struct amm_now now);
 
 /* Looks at some sessions more; does nothing while there is no review. */
 void amm_handshake_review(struct amm_handshake *h, struct amm_now now);
+
+/* A session that has just joined: its verdict may be older than the roster or the revocation lists
+ * that are in use now, and the walk over the sessions passed while it was not established. */
+void amm_handshake_judge(struct amm_handshake *h, struct amm_now now,
+                         const struct amm_event *joined);
 
 /* Brings the places of the authority and the workers' peers in line with the sessions of a former
  * process. */

@@ -35,10 +35,13 @@ static bool must_end(const struct amm_handshake *h, const struct session *sessio
     const struct handshake_review *review = &h->review;
     const char *text = NULL;
 
-    if (h->leaving || review->ports & 1U << session->port_index) {
+    bool is_asked_for = review->ports & 1U << session->port_index &&
+                        (!review->name[0] || !strcmp(review->name, session->identity.name));
+
+    if (h->leaving || (is_asked_for && !review->name[0])) {
         close->reason = AMM_CLOSE_RESTART;
         text = "";
-    } else if (review->name[0] && !strcmp(review->name, session->identity.name)) {
+    } else if (is_asked_for) {
         close->reason = AMM_CLOSE_KICKED;
         text = "disconnected by the operator";
     } else if (amm_tls_context_revokes(h->tls, &session->identity)) {
@@ -47,7 +50,9 @@ static bool must_end(const struct amm_handshake *h, const struct session *sessio
     } else if (!amm_authority_allows(h->authority, session->identity.name, session->port_index,
                                      session->peer_id)) {
         close->reason = AMM_CLOSE_KICKED;
-        text = "this gateway is no longer registered here, or has another slot";
+        text = amm_authority_knows(h->authority, session->identity.name)
+                   ? "this gateway has another port or slot now"
+                   : "this gateway is no longer registered here";
     } else if (review->orphans && !has_peer(h, session)) {
         close->reason = AMM_CLOSE_LINK;
         text = "";
@@ -106,6 +111,20 @@ void amm_handshake_review(struct amm_handshake *h, struct amm_now now)
     }
 }
 
+void amm_handshake_judge(struct amm_handshake *h, struct amm_now now,
+                         const struct amm_event *joined)
+{
+    struct session session = {.ref = joined->session,
+                              .identity = joined->identity,
+                              .peer_id = joined->push.peer_id,
+                              .port_index = joined->path.port_index};
+    struct amm_command close = {.kind = AMM_COMMAND_CLOSE, .session = joined->session};
+
+    if (must_end(h, &session, &close)) {
+        amm_engine_command(h->engine, now, &close);
+    }
+}
+
 /* ---- orders ---- */
 
 static void take_crl(struct amm_handshake *h, struct amm_now now, struct amm_crl_text *crl)
@@ -132,6 +151,7 @@ static void take_order(struct amm_handshake *h, struct amm_now now,
         break;
     case AMM_CELL_KICK:
         snprintf(h->review.name, sizeof h->review.name, "%s", order->name);
+        h->review.ports = order->ports;
         if (order->until) {
             amm_authority_hold(h->authority, order->name, order->until, now.mono);
         }

@@ -25,8 +25,16 @@ static struct amm_cell_event new_report(const struct amm_handshake *h, struct am
         .event = {.kind = kind,
                   .at = now.wall,
                   .port = h->shared->places[path->port_index].port,
-                  .remote = path->remote},
+                  .remote = path->remote,
+                  .transport = path->transport},
     };
+}
+
+static void set_login(struct amm_ipc_event *event, const struct amm_identity *identity)
+{
+    amm_text_clean(event->name, sizeof event->name, amm_view_str(identity->name));
+    memcpy(event->login.key, identity->key, sizeof event->login.key);
+    memcpy(event->login.serial, identity->serial, sizeof event->login.serial);
 }
 
 static void set_text(char *out, size_t room, const char *text)
@@ -35,11 +43,12 @@ static void set_text(char *out, size_t room, const char *text)
 }
 
 void amm_handshake_report(struct amm_handshake *h, struct amm_now now, uint8_t kind,
-                          const struct amm_path *path, const char *name, const char *reason,
-                          const char *text)
+                          const struct amm_path *path, const struct amm_identity *identity,
+                          uint32_t peer_id, const char *reason, const char *text)
 {
     struct amm_cell_event report = new_report(h, now, kind, path);
-    set_text(report.event.name, sizeof report.event.name, name);
+    set_login(&report.event, identity);
+    report.event.peer_id = peer_id;
     set_text(report.event.reason, sizeof report.event.reason, reason);
     set_text(report.event.text, sizeof report.event.text, text);
     push_report(h, &report);
@@ -52,9 +61,9 @@ static void report_joined(struct amm_handshake *h, struct amm_now now,
     char client[sizeof report.event.client];
 
     snprintf(client, sizeof client, "%.31s %.15s", event->info.version, event->info.platform);
-    report.peer_id = event->push.peer_id;
+    report.event.peer_id = event->push.peer_id;
     report.event.inner_ip = event->push.local;
-    set_text(report.event.name, sizeof report.event.name, event->identity.name);
+    set_login(&report.event, &event->identity);
     set_text(report.event.client, sizeof report.event.client, client);
     set_text(report.event.text, sizeof report.event.text,
              event->tls_version ? event->tls_version : "");
@@ -66,9 +75,10 @@ static void report_left(struct amm_handshake *h, struct amm_now now, const struc
     struct amm_cell_event report = new_report(h, now, AMM_IPC_LEFT, &event->path);
     const struct amm_places *places = &h->shared->places[event->path.port_index];
 
-    report.peer_id = amm_authority_place(h->authority, event->session);
-    report.event.inner_ip = amm_pool_address(&places->pool, amm_peer_id_slot(report.peer_id));
-    set_text(report.event.name, sizeof report.event.name, event->identity.name);
+    uint32_t peer_id = amm_authority_place(h->authority, event->session);
+    report.event.peer_id = peer_id;
+    report.event.inner_ip = amm_pool_address(&places->pool, amm_peer_id_slot(peer_id));
+    set_login(&report.event, &event->identity);
     set_text(report.event.reason, sizeof report.event.reason, amm_close_reason_name(event->reason));
     set_text(report.event.text, sizeof report.event.text, event->text);
     push_report(h, &report);
@@ -80,7 +90,7 @@ static void report_unjoined(struct amm_handshake *h, struct amm_now now,
 {
     switch (event->reason) {
     case AMM_CLOSE_TLS:
-        amm_handshake_report(h, now, AMM_IPC_REFUSED, &event->path, event->identity.name,
+        amm_handshake_report(h, now, AMM_IPC_REFUSED, &event->path, &event->identity, 0,
                              amm_tls_failure_name(event->failure),
                              event->text[0] ? event->text : amm_tls_failure_text(event->failure));
         return;
@@ -92,7 +102,7 @@ static void report_unjoined(struct amm_handshake *h, struct amm_now now,
     case AMM_CLOSE_NO_CIPHER:
     case AMM_CLOSE_TIMEOUT:
     case AMM_CLOSE_PROTOCOL:
-        amm_handshake_report(h, now, AMM_IPC_REFUSED, &event->path, event->identity.name,
+        amm_handshake_report(h, now, AMM_IPC_REFUSED, &event->path, &event->identity, 0,
                              amm_close_reason_name(event->reason), event->text);
         return;
     case AMM_CLOSE_SILENT:
@@ -135,7 +145,7 @@ static void authorise(struct amm_handshake *h, struct amm_now now, const struct 
 
     if (denial) {
         snprintf(text, sizeof text, "%.100s (%.80s)", verdict.text, cure_of(denial));
-        amm_handshake_report(h, now, AMM_IPC_REFUSED, &event->path, event->identity.name,
+        amm_handshake_report(h, now, AMM_IPC_REFUSED, &event->path, &event->identity, 0,
                              amm_denial_name(denial), text);
     }
     amm_engine_command(h->engine, now, &verdict);
@@ -187,6 +197,7 @@ static void handle(struct amm_handshake *h, struct amm_now now, const struct amm
         break;
     case AMM_EVENT_JOINED:
         report_joined(h, now, event);
+        amm_handshake_judge(h, now, event);
         break;
     case AMM_EVENT_CLOSED:
         end_session(h, now, event);

@@ -262,13 +262,16 @@ static void take_message(struct holder *holder)
     }
 }
 
+/* Something that is another number when the file was written or replaced: its times are as coarse
+ * as the kernel's clock, two replacements may have the same. */
 static int64_t changed_at(const char *path)
 {
     struct stat info;
     if (path[0] == 0 || stat(path, &info) != 0) {
         return 0;
     }
-    return (int64_t)info.st_mtim.tv_sec * 1000000000 + info.st_mtim.tv_nsec + info.st_size;
+    uint64_t written = (uint64_t)info.st_mtim.tv_sec * 1000000000 + (uint64_t)info.st_mtim.tv_nsec;
+    return (int64_t)(written + (uint64_t)info.st_size + ((uint64_t)info.st_ino << 40));
 }
 
 /* Gateways and revocation lists are taken over without a signal: a list that nobody read revokes

@@ -7,10 +7,10 @@
 
 struct amm_holdings {
     struct amm_tunneld_config config;
-    struct amm_user user, proxy;
-    bool has_namespace; /* made by us; removed at the end */
-    bool has_rules;     /* loaded into a namespace that is not ours; removed at the end */
-    int netns;          /* where the tuns live */
+    struct amm_user user, proxy, manager; /* manager.uid (uid_t)-1: none */
+    bool has_namespace;                   /* made by us; removed at the end */
+    bool has_rules; /* loaded into a namespace that is not ours; removed at the end */
+    int netns;      /* where the tuns live */
     struct amm_state *state;
     int state_fd;
     int control;
@@ -20,6 +20,7 @@ struct amm_holdings {
     int udp_worker[AMM_LISTENERS_MAX][AMM_THREADS_MAX];
     int tcp[AMM_LISTENERS_MAX][AMM_THREADS_MAX];
     int tun[AMM_PORTS_MAX][AMM_THREADS_MAX];
+    int services[AMM_PORTS_MAX][AMM_PUBLISHED_MAX]; /* listeners on the tunnel addresses */
 };
 
 /* How it ends; also the exit codes. */

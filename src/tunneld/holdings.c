@@ -276,6 +276,22 @@ static bool load_rules(struct amm_holdings *h, char *error, size_t room)
     return h->has_rules;
 }
 
+/* What the manager serves to gateways inside their tunnels: it is handed the listeners, because it
+ * cannot make a socket in this namespace. */
+static bool open_services(struct amm_holdings *h, size_t p, char *error, size_t room)
+{
+    struct amm_address address = {.family = AMM_FAMILY_IPV4};
+    amm_store_u32(address.ip, amm_pool_server(&h->config.ports[p].pool));
+    for (size_t i = 0; i < h->config.n_published && h->manager.uid != (uid_t)-1; i++) {
+        address.port = h->config.published[i];
+        h->services[p][i] = amm_tcp_listen(&address, false, error, room);
+        if (h->services[p][i] < 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool furnish_namespace(void *context, char *error, size_t room)
 {
     struct amm_holdings *h = context;
@@ -288,7 +304,7 @@ static bool furnish_namespace(void *context, char *error, size_t room)
         return false;
     }
     for (size_t p = 0; p < h->config.n_ports; p++) {
-        if (!open_tun(h, p, error, room)) {
+        if (!open_tun(h, p, error, room) || !open_services(h, p, error, room)) {
             return false;
         }
     }
@@ -307,7 +323,38 @@ static bool open_control(struct amm_holdings *h, char *error, size_t room)
         }
     }
     h->control = amm_unix_listen(h->config.control_socket, 0660, h->user.gid, error, room);
+    if (h->control >= 0 && h->manager.uid != (uid_t)-1 &&
+        lchown(h->config.control_socket, h->manager.uid, (gid_t)-1) != 0) {
+        snprintf(error, room, "%s: %s", h->config.control_socket, strerror(errno));
+        return false;
+    }
     return h->control >= 0;
+}
+
+/* ---- users ---- */
+
+/* A manager that had the proxy's user could open connections to gateways; one that had the engine's
+ * could read its memory. */
+static bool find_users(struct amm_holdings *h, char *error, size_t room)
+{
+    h->manager.uid = (uid_t)-1;
+    if (!amm_user_find(h->config.user, &h->user, error, room) ||
+        !amm_user_find(h->config.proxy_user, &h->proxy, error, room) ||
+        (h->config.manager_user[0] != '\0' &&
+         !amm_user_find(h->config.manager_user, &h->manager, error, room))) {
+        return false;
+    }
+    const uid_t users[] = {0, h->user.uid, h->proxy.uid, h->manager.uid};
+    for (size_t i = 0; i < sizeof users / sizeof users[0]; i++) {
+        for (size_t j = 0; j < i; j++) {
+            if (users[i] == users[j]) {
+                snprintf(error, room,
+                         "user, proxy-user and manager-user must be different users, and not root");
+                return false;
+            }
+        }
+    }
+    return true;
 }
 
 /* ---- all of it ---- */
@@ -321,14 +368,10 @@ enum amm_holder_result amm_holdings_make(struct amm_holdings *h,
     memset(h->udp_worker, 0xff, sizeof h->udp_worker);
     memset(h->tcp, 0xff, sizeof h->tcp);
     memset(h->tun, 0xff, sizeof h->tun);
+    memset(h->services, 0xff, sizeof h->services);
     h->config = *config;
     h->netns = h->state_fd = h->control = -1;
-    if (!amm_user_find(config->user, &h->user, error, room) ||
-        !amm_user_find(config->proxy_user, &h->proxy, error, room)) {
-        return AMM_HOLDER_CONFIG;
-    }
-    if (h->user.uid == 0 || h->proxy.uid == 0 || h->user.uid == h->proxy.uid) {
-        snprintf(error, room, "user and proxy-user must be two users, and not root");
+    if (!find_users(h, error, room)) {
         return AMM_HOLDER_CONFIG;
     }
     if (!open_listeners(h, error, room) || !open_control(h, error, room) ||
@@ -363,6 +406,7 @@ void amm_holdings_release(struct amm_holdings *h)
     close_all(&h->udp_handshake[0][0], sizeof h->udp_handshake / sizeof(int));
     close_all(&h->udp_worker[0][0], sizeof h->udp_worker / sizeof(int));
     close_all(&h->tcp[0][0], sizeof h->tcp / sizeof(int));
+    close_all(&h->services[0][0], sizeof h->services / sizeof(int));
     if (h->control >= 0) {
         unlink(h->config.control_socket);
         close_all(&h->control, 1);

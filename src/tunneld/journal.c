@@ -26,7 +26,8 @@ static void write_line(const struct amm_ipc_event *event)
     static const char *const ids[] = {
         [AMM_IPC_JOINED] = "gateway-joined", [AMM_IPC_LEFT] = "gateway-left",
         [AMM_IPC_MOVED] = "gateway-moved",   [AMM_IPC_REFUSED] = "gateway-refused",
-        [AMM_IPC_ALARM] = "alarm",
+        [AMM_IPC_ALARM] = "alarm",           [AMM_IPC_SILENT] = "gateway-silent",
+        [AMM_IPC_HEARD] = "gateway-heard",
     };
 
     if (event->kind == AMM_IPC_ALARM) {

@@ -6,7 +6,8 @@
 
 #include <stdint.h>
 
-enum { AMM_JOURNAL_EVENTS = 1024, AMM_JOURNAL_REFUSALS = 1000 };
+/* Events: what a busy subscriber may be behind in a storm of joins. */
+enum { AMM_JOURNAL_EVENTS = 4096, AMM_JOURNAL_REFUSALS = 1000 };
 
 struct amm_journal;
 

@@ -217,8 +217,13 @@ static const struct amm_conf_key keys[] = {
     TEXT("user", user, "amm-tunneld", 1, "User (name or number) that the engine runs as."),
     TEXT("proxy-user", proxy_user, "amm-proxyd", 1,
          "The only user (name or number) that may open connections to gateways."),
+    TEXT("manager-user", manager_user, "", 0,
+         "User (name or number) that ammd runs as: may use the control socket, and is handed "
+         "listeners on the tunnel address of each port for the `published` TCP ports. Empty: no "
+         "ammd, and no listeners."),
     {"", "control-socket", AMM_CONF_STRING, TOP(control_socket), 1, SOCKET_PATH_MAX, NULL,
-     "/run/amm/tunneld.sock", false, "Where ammctl asks; for root and the group of `user`.", NULL},
+     "/run/amm/tunneld.sock", false,
+     "Where ammctl and ammd ask; for root, `manager-user` and the group of `user`.", NULL},
     {"", "gateways", AMM_CONF_STRING, TOP(roster), 1, 0, NULL, "/etc/amm/gateways.conf", true,
      "Which gateways may join: lines of name, port and slot.", NULL},
     TEXT("pki", pki, "/etc/amm/pki", 1,

@@ -30,7 +30,7 @@ enum amm_cell_kind {
     /* orders */
     AMM_CELL_ROSTER,  /* struct amm_cell_order: `roster`, with a reference for the receiver */
     AMM_CELL_CRL,     /* struct amm_cell_order: `crl`, likewise */
-    AMM_CELL_KICK,    /* struct amm_cell_order: `name`, `hold`; answered */
+    AMM_CELL_KICK,    /* struct amm_cell_order: `name`, `ports`, `hold`; answered */
     AMM_CELL_DRAIN,   /* struct amm_cell_order: `ports`, `hold`; answered */
     AMM_CELL_GOODBYE, /* struct amm_cell_order: close everything; answered when it is done */
     /* reports */
@@ -95,7 +95,6 @@ struct amm_cell_order {
 
 struct amm_cell_event {
     uint32_t kind;
-    uint32_t peer_id; /* JOINED, LEFT */
     uint8_t port_index;
     struct amm_ipc_event event;
 };

@@ -45,6 +45,10 @@ static struct amm_state lay_out(const struct amm_tunneld_config *config)
         state.peers_at[i] = at;
         at += round_up(amm_peer_table_size(amm_pool_slots(&config->ports[i].pool)));
     }
+    for (size_t i = 0; i < config->n_ports; i++) {
+        state.labels_at[i] = at;
+        at += round_up((amm_pool_slots(&config->ports[i].pool) + 1) * 2 * sizeof(struct amm_label));
+    }
     for (size_t i = 0; i < config->handshake_threads; i++) {
         state.sessions_at[i] = at;
         at += round_up(amm_session_table_size(state.sessions_per_thread));

@@ -24,7 +24,7 @@ static struct amm_ipc_message sample(uint8_t type)
             (struct amm_ipc_server){"0.1.0", "ipsec-mb", 2, 1, 1700000000, AMM_ALARM_CRL, 3, "amm"};
         break;
     case AMM_IPC_PORT:
-        m.port = (struct amm_ipc_port){1190, 1, 19, 0x0a042000, 5, 2047, 8189, 2, 1};
+        m.port = (struct amm_ipc_port){1190, 1, 19, 0x0a042000, 5, 2047, 8189, 2, 60, 240, 1};
         break;
     case AMM_IPC_PEER:
         m.peer = (struct amm_ipc_peer){.name = "gw-1",
@@ -42,14 +42,28 @@ static struct amm_ipc_message sample(uint8_t type)
                                        .tx_bytes = 4,
                                        .dropped = 5,
                                        .last_error = "seen before",
-                                       .client = "2.6.14 linux"};
+                                       .client = "2.6.14 linux",
+                                       .login = {{1, [31] = 2}, {[19] = 3}}};
         break;
     case AMM_IPC_COUNTER:
         m.counter = (struct amm_ipc_counter){"data-replay", "data packet seen before", 77};
         break;
     case AMM_IPC_EVENT:
-        m.event = (struct amm_ipc_event){AMM_IPC_REFUSED, -1,  1193,      "gw-2", local,
-                                         0x0a042006,      "c", "expired", "renew"};
+        m.event = (struct amm_ipc_event){.kind = AMM_IPC_REFUSED,
+                                         .at = -1,
+                                         .port = 1193,
+                                         .name = "gw-2",
+                                         .remote = local,
+                                         .transport = AMM_TCP,
+                                         .inner_ip = 0x0a042006,
+                                         .peer_id = 16385,
+                                         .login = {{[31] = 7}, {[19] = 9}},
+                                         .client = "c",
+                                         .reason = "expired",
+                                         .text = "renew"};
+        break;
+    case AMM_IPC_LISTENER:
+        m.listener = (struct amm_ipc_listener){1191, 8443, 0x0a046001};
         break;
     case AMM_IPC_DONE:
     case AMM_IPC_FAILED:
@@ -61,7 +75,7 @@ static struct amm_ipc_message sample(uint8_t type)
     return m;
 }
 
-static const uint8_t types[] = {1, 2, 3, 4, 5, 6, 7, 32, 33, 34, 35, 36, 37, 38};
+static const uint8_t types[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 32, 33, 34, 35, 36, 37, 38, 39};
 
 static void every_message_comes_back_as_it_was(void **state)
 {
@@ -97,6 +111,9 @@ static void fields_land_where_they_belong(void **state)
     assert_true(back.event.at == -1);
     assert_true(amm_address_equal(&back.event.remote, &local));
     assert_string_equal(back.event.text, "renew");
+    assert_int_equal(back.event.peer_id, 16385);
+    assert_int_equal(back.event.login.key[31], 7);
+    assert_int_equal(back.event.login.serial[19], 9);
 }
 
 static void a_byte_too_few_or_too_many_is_refused(void **state)
@@ -148,16 +165,17 @@ static void unknown_versions_types_and_kinds_are_refused(void **state)
 {
     (void)state;
     struct amm_ipc_message back;
-    assert_true(amm_ipc_decode(&back, amm_view("\x01\x01\0\0", 4)));
-    assert_false(amm_ipc_decode(&back, amm_view("\x02\x01\0\0", 4)));
-    assert_false(amm_ipc_decode(&back, amm_view("\x01\x08\0\0", 4)));
-    assert_false(amm_ipc_decode(&back, amm_view("\x01\xff\0\0", 4)));
+    assert_true(amm_ipc_decode(&back, amm_view("\x02\x01\0\0", 4)));
+    assert_false(amm_ipc_decode(&back, amm_view("\x01\x01\0\0", 4)));
+    assert_false(amm_ipc_decode(&back, amm_view("\x03\x01\0\0", 4)));
+    assert_false(amm_ipc_decode(&back, amm_view("\x02\x0a\0\0", 4)));
+    assert_false(amm_ipc_decode(&back, amm_view("\x02\xff\0\0", 4)));
     struct amm_ipc_message m = sample(AMM_IPC_EVENT);
     uint8_t packet[AMM_IPC_MAX];
     size_t len = amm_ipc_encode(&m, packet, sizeof packet);
     packet[4] = 0;
     assert_false(amm_ipc_decode(&back, amm_view(packet, len)));
-    packet[4] = 6;
+    packet[4] = 8;
     assert_false(amm_ipc_decode(&back, amm_view(packet, len)));
     m.type = 99;
     assert_int_equal(amm_ipc_encode(&m, packet, sizeof packet), 0);

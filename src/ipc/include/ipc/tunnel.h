@@ -2,10 +2,10 @@
  * AMM_IPC_MAX bytes).
  *
  * Each message: version(1) type(1) length(2) body. Integers big-endian, strings with a 16-bit
- * length. One request a time; answers come in order and end with DONE or FAILED. After EVENTS the
- * socket carries events until it is closed. Decoders are exact: a byte too few or too many is an
- * error. The socket is for root, the server's own user and its group (mode 0660); the peer is still
- * not trusted to be well-formed. */
+ * length. One request a time; answers come in order and end with DONE or FAILED. After EVENTS, and
+ * after the DONE of WATCH, the socket carries events until it is closed. Decoders are exact: a byte
+ * too few or too many is an error. The socket is for root, the manager's user, the server's own
+ * user and its group (mode 0660); the peer is still not trusted to be well-formed. */
 #pragma once
 
 #include "base/address.h"
@@ -16,7 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { AMM_IPC_VERSION = 1, AMM_IPC_MAX = 4096, AMM_IPC_TEXT = 192 };
+enum { AMM_IPC_VERSION = 2, AMM_IPC_MAX = 4096, AMM_IPC_TEXT = 192 };
 
 enum amm_ipc_type {
     /* requests */
@@ -27,6 +27,12 @@ enum amm_ipc_type {
     AMM_IPC_EVENTS = 5,   /* -> EVENT* */
     AMM_IPC_RELOAD = 6,   /* roster and revocation lists, as SIGHUP does -> DONE or FAILED */
     AMM_IPC_REFUSALS = 7, /* the last refused joins, newest first -> EVENT*, DONE */
+    /* The listeners on the tunnel addresses, one descriptor with each -> LISTENER*, DONE. For root
+     * and the manager's user only. Never shut them down: the holder has the same sockets. */
+    AMM_IPC_LISTENERS = 8,
+    /* STATUS, and then every event since its first answer -> SERVER, PORT*, PEER*, DONE, EVENT*.
+     * An event may tell of what the status has shown already: compare port and peer id. */
+    AMM_IPC_WATCH = 9,
     /* answers */
     AMM_IPC_SERVER = 32,
     AMM_IPC_PORT = 33,
@@ -35,10 +41,11 @@ enum amm_ipc_type {
     AMM_IPC_EVENT = 36,
     AMM_IPC_DONE = 37,
     AMM_IPC_FAILED = 38, /* text says what to do */
+    AMM_IPC_LISTENER = 39,
 };
 
 struct amm_ipc_ask {
-    uint16_t port; /* DRAIN: port number, 0 all; KICK: 0 any */
+    uint16_t port; /* DRAIN: port number, 0 all; KICK: only there, 0 on every port */
     uint32_t hold; /* KICK, DRAIN: seconds during which the gateway (port) is refused; 0 none */
     char name[AMM_NAME_MAX + 1]; /* KICK: gateway */
 };
@@ -64,7 +71,14 @@ struct amm_ipc_port {
     uint32_t network;
     uint32_t up, limit, slots;
     uint32_t handshakes;
+    uint16_t ping, ping_restart; /* seconds, as pushed to gateways; 0 none */
     uint8_t draining;
+};
+
+/* Which certificate a gateway has shown. All zero: not known. */
+struct amm_ipc_login {
+    uint8_t key[32];    /* SHA-256 of its SubjectPublicKeyInfo */
+    uint8_t serial[20]; /* its serial number, right-aligned */
 };
 
 struct amm_ipc_peer {
@@ -78,6 +92,13 @@ struct amm_ipc_peer {
     uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes, dropped;
     char last_error[AMM_IPC_TEXT]; /* "" or a drop reason in words */
     char client[48];               /* version and platform it announced */
+    struct amm_ipc_login login;
+};
+
+struct amm_ipc_listener {
+    uint16_t port;    /* tunnel port */
+    uint16_t service; /* TCP port that is listened on, one of `published` */
+    uint32_t address; /* the port's tunnel address */
 };
 
 struct amm_ipc_counter {
@@ -91,7 +112,10 @@ enum amm_ipc_event_kind {
     AMM_IPC_LEFT = 2,
     AMM_IPC_MOVED = 3,
     AMM_IPC_REFUSED = 4,
-    AMM_IPC_ALARM = 5
+    AMM_IPC_ALARM = 5,
+    AMM_IPC_SILENT =
+        6,             /* nothing was heard for about two keep-alives; the tunnel is not given up */
+    AMM_IPC_HEARD = 7, /* after SILENT: something was */
 };
 
 struct amm_ipc_event {
@@ -100,7 +124,10 @@ struct amm_ipc_event {
     uint16_t port;
     char name[AMM_NAME_MAX + 1]; /* certificate name; "" if none was seen */
     struct amm_address remote;
+    uint8_t transport; /* enum amm_transport, of `remote` */
     uint32_t inner_ip;
+    uint32_t peer_id; /* with the port: which tunnel; 0 where there is none (REFUSED, ALARM) */
+    struct amm_ipc_login login;
     char client[48];
     char reason[48];         /* stable name: "expired", "not-on-roster", "port-full", "silent" */
     char text[AMM_IPC_TEXT]; /* for a person, with the cure */
@@ -115,6 +142,7 @@ struct amm_ipc_message {
         struct amm_ipc_peer peer;
         struct amm_ipc_counter counter;
         struct amm_ipc_event event;
+        struct amm_ipc_listener listener;
         char text[AMM_IPC_TEXT]; /* DONE, FAILED */
     };
 };
