@@ -24,7 +24,14 @@ static void own_name(int fd, struct amm_address *out)
     }
 }
 
-int amm_tcp_listen(const struct amm_address *local, bool reuse_port, char *error, size_t room)
+static bool bind_to(int fd, const char *device)
+{
+    return device == NULL ||
+           setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, (socklen_t)strlen(device)) == 0;
+}
+
+int amm_tcp_listen_by(const struct amm_address *local, const char *device, bool reuse_port,
+                      char *error, size_t room)
 {
     struct sockaddr_storage name;
     char text[AMM_ADDRESS_TEXT];
@@ -38,7 +45,8 @@ int amm_tcp_listen(const struct amm_address *local, bool reuse_port, char *error
         set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
     }
     socklen_t len = amm_sockaddr_write(&name, local);
-    if (len == 0 || bind(fd, (struct sockaddr *)&name, len) != 0 || listen(fd, BACKLOG) != 0) {
+    if (len == 0 || !bind_to(fd, device) || bind(fd, (struct sockaddr *)&name, len) != 0 ||
+        listen(fd, BACKLOG) != 0) {
         int cause = len == 0 ? EAFNOSUPPORT : errno;
         snprintf(error, room, "tcp %s: %s", amm_address_text(local, text), strerror(cause));
         close(fd);
@@ -46,6 +54,11 @@ int amm_tcp_listen(const struct amm_address *local, bool reuse_port, char *error
         return -1;
     }
     return fd;
+}
+
+int amm_tcp_listen(const struct amm_address *local, bool reuse_port, char *error, size_t room)
+{
+    return amm_tcp_listen_by(local, NULL, reuse_port, error, room);
 }
 
 int amm_tcp_accept(int fd, struct amm_address *remote, struct amm_address *local)
@@ -65,12 +78,6 @@ int amm_tcp_accept(int fd, struct amm_address *remote, struct amm_address *local
         set_option(taken, IPPROTO_TCP, TCP_NODELAY, 1);
         return taken;
     }
-}
-
-static bool bind_to(int fd, const char *device)
-{
-    return device == NULL ||
-           setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, (socklen_t)strlen(device)) == 0;
 }
 
 int amm_tcp_connect_by(const struct amm_address *remote, const char *device, char *error,

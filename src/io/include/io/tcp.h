@@ -15,6 +15,11 @@ enum { AMM_FRAME_MAX = 1768, AMM_FRAME_QUEUE = 256 * 1024 };
 /* [::] serves IPv4 too. -1 with a sentence; errno is kept. */
 int amm_tcp_listen(const struct amm_address *local, bool reuse_port, char *error, size_t room);
 
+/* The same for this interface only (NULL: any): what comes in by another one is not answered, even
+ * if it is for that address. */
+int amm_tcp_listen_by(const struct amm_address *local, const char *device, bool reuse_port,
+                      char *error, size_t room);
+
 /* -1 if there is none, or out of descriptors (EMFILE, ENFILE: the caller stops polling for a
  * while). */
 int amm_tcp_accept(int fd, struct amm_address *remote, struct amm_address *local);
