@@ -138,8 +138,8 @@ static void touch(struct fleet *fleet, struct touched what)
 
 void fleet_touch_tenant(struct fleet *fleet, const struct fleet_tenant *tenant)
 {
-    touch(fleet, (struct touched){
-                     .kind = TOUCHED_TENANT, .id = tenant->id, .tenant_id = tenant->id});
+    touch(fleet,
+          (struct touched){.kind = TOUCHED_TENANT, .id = tenant->id, .tenant_id = tenant->id});
 }
 
 void fleet_touch_one_group(struct fleet *fleet, const struct fleet_group *group, unsigned changes)

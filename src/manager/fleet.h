@@ -32,11 +32,12 @@ struct amm_store; /* store/store.h */
 struct fleet;
 
 enum {
-    FLEET_NAME_MAX = 64, /* of gateways and groups, characters */
-    FLEET_SLUG_MAX = 32, /* of tenants */
+    FLEET_NAME_MAX = 64,   /* of gateways and groups, characters */
+    FLEET_SLUG_MAX = 32,   /* of tenants: lower-case letters, digits, '-' */
+    FLEET_TITLE_MAX = 128, /* of tenants, bytes */
     FLEET_TUNNEL_NAME = FLEET_NAME_MAX + 1 + FLEET_SLUG_MAX + 1, /* name@tenant and NUL */
     FLEET_SERIAL_MAX = 64,
-    FLEET_DEPTH_MAX = 16, /* groups in groups */
+    FLEET_DEPTH_MAX = 8,  /* groups in groups */
     FLEET_KEY_HASH = 32,  /* SHA-256 of a public key */
     FLEET_INTERVAL = 900, /* seconds between check-ins unless set */
     FLEET_INTERVAL_LOW = 14400,
@@ -182,7 +183,10 @@ struct fleet_gateway {
     int64_t booted_at;  /* 0: unknown */
     int32_t clock_skew; /* its clock minus ours, seconds; INT32_MIN: unknown */
     uint8_t clock;      /* enum amm_clock_source */
-    uint8_t stale_seen; /* check-ins with old numbers, lately */
+    uint8_t stale_seen; /* check-ins with old numbers, since stale_at */
+    bool late_noted;    /* an event said that it is late */
+    int64_t stale_at;
+    int64_t paid_until; /* monotonic: how far ahead its check-ins are of the rate that is allowed */
     bool want_full;
 
     /* settings */
@@ -236,6 +240,18 @@ struct fleet_note {
  * fleet thread; they must not write to the store. At most 8, added before the thread runs. */
 void fleet_watch(struct fleet *fleet, void (*changed)(void *context, const struct fleet_note *note),
                  void *context);
+
+/* An event was added (events.h), inside its unit: for whoever sends it on, once it is durable. One
+ * function. */
+struct fleet_event {
+    const char *kind, *text;
+    int64_t at;
+    bool is_reported; /* by the gateway; else the server's own */
+};
+void fleet_on_event(struct fleet *fleet,
+                    void (*added)(void *context, const struct fleet_gateway *gateway,
+                                  const struct fleet_event *event),
+                    void *context);
 
 /* Notes a change that was made to `gateway` by another module (tunnel, enrolment). */
 void fleet_touch(struct fleet *fleet, struct fleet_gateway *gateway, unsigned changes);

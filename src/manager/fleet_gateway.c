@@ -55,8 +55,8 @@ static bool check_texts(const char *serial, const char *note, struct fleet_error
     return true;
 }
 
-static bool serial_is_free(struct fleet *fleet, const char *serial,
-                           const struct fleet_gateway *but, struct fleet_error *error)
+static bool serial_is_free(struct fleet *fleet, const char *serial, const struct fleet_gateway *but,
+                           struct fleet_error *error)
 {
     const struct fleet_gateway *other =
         serial[0] != '\0' ? fleet_gateway_by_serial(fleet, serial) : NULL;
@@ -115,8 +115,7 @@ struct fleet_gateway *fleet_gateway_add(struct fleet *fleet, const struct fleet_
         fleet_store_refused(fleet, result, error);
         return NULL;
     }
-    struct fleet_gateway *gateway =
-        fleet_gateway_insert(fleet, what->group, id, what->name, true);
+    struct fleet_gateway *gateway = fleet_gateway_insert(fleet, what->group, id, what->name, true);
     if (!gateway || !fleet_serial_set(fleet, gateway, serial) ||
         !fleet_text_set(&gateway->note, note)) {
         if (gateway) {
@@ -142,10 +141,10 @@ bool fleet_gateway_edit(struct fleet *fleet, struct fleet_gateway *gateway, cons
     if (!check_texts(serial, note, error) || !serial_is_free(fleet, serial, gateway, error)) {
         return false;
     }
-    enum amm_store_result result = amm_store_run(
-        fleet->store, AMM_SQL_GATEWAY_EDIT,
-        AMM_WITH(text_or_null(serial), amm_text(note), amm_number(new_kind),
-                 amm_number(gateway->id), amm_number(gateway->group->tenant->id)));
+    enum amm_store_result result =
+        amm_store_run(fleet->store, AMM_SQL_GATEWAY_EDIT,
+                      AMM_WITH(text_or_null(serial), amm_text(note), amm_number(new_kind),
+                               amm_number(gateway->id), amm_number(gateway->group->tenant->id)));
     if (result != AMM_STORE_OK) {
         return fleet_store_refused(fleet, result, error);
     }
@@ -254,10 +253,9 @@ bool fleet_gateway_cloned(struct fleet *fleet, struct fleet_gateway *gateway, co
     if (!event_add(fleet, gateway, quarantine ? "quarantined" : "clone", reason, NULL, now)) {
         return fleet_store_refused(fleet, AMM_STORE_FAILED, error);
     }
-    return quarantine
-               ? write_access(fleet, gateway, FLEET_QUARANTINED, reason, now, true, error)
-               : write_access(fleet, gateway, (enum fleet_access)gateway->access,
-                              gateway->access_reason, gateway->access_at, true, error);
+    return quarantine ? write_access(fleet, gateway, FLEET_QUARANTINED, reason, now, true, error)
+                      : write_access(fleet, gateway, (enum fleet_access)gateway->access,
+                                     gateway->access_reason, gateway->access_at, true, error);
 }
 
 /* ---- check-in numbers ---- */

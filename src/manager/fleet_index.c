@@ -61,8 +61,7 @@ struct fleet_tenant *fleet_tenant_insert(struct fleet *fleet, int64_t id, const 
 {
     struct fleet_tenant *tenant = calloc(1, sizeof *tenant);
     struct fleet_group *root = calloc(1, sizeof *root);
-    struct fleet_tenant **bigger =
-        realloc(fleet->tenants, (fleet->n_tenants + 1) * sizeof *bigger);
+    struct fleet_tenant **bigger = realloc(fleet->tenants, (fleet->n_tenants + 1) * sizeof *bigger);
     if (bigger) {
         fleet->tenants = bigger;
     }
@@ -370,8 +369,8 @@ void fleet_gateway_forget(struct fleet *fleet, struct fleet_gateway *gateway)
     fleet_tunnel_name(gateway, tunnel_name);
     fleet_identities_forget(fleet, gateway);
     index_remove(&fleet->by_id, id_hash(fleet, gateway->id), gateway);
-    index_remove(&fleet->by_name,
-                 name_hash(fleet, gateway->group->tenant->id, gateway->name), gateway);
+    index_remove(&fleet->by_name, name_hash(fleet, gateway->group->tenant->id, gateway->name),
+                 gateway);
     index_remove(&fleet->by_tunnel_name, text_hash(fleet, tunnel_name), gateway);
     if (gateway->serial[0] != '\0') {
         index_remove(&fleet->by_serial, text_hash(fleet, gateway->serial), gateway);

@@ -13,7 +13,7 @@ enum touched_kind { TOUCHED_TENANT, TOUCHED_GROUP, TOUCHED_GATEWAY };
 struct touched {
     uint8_t kind;
     uint16_t changes;
-    int64_t id; /* group 0: the root group of `tenant_id` */
+    int64_t id;                  /* group 0: the root group of `tenant_id` */
     int64_t group_id, tenant_id; /* where it was when it was touched */
 };
 
@@ -30,7 +30,8 @@ struct fleet {
     size_t n_gateways, gateways_room;
     struct index by_id, by_name, by_serial, by_tunnel_name, by_key;
 
-    uint32_t mark; /* last one that was given out */
+    size_t late_at; /* where the next look for late gateways begins */
+    uint32_t mark;  /* last one that was given out */
     struct touched *touched;
     size_t n_touched, touched_room, unit; /* unit: where the running one began */
 
@@ -39,6 +40,9 @@ struct fleet {
         void *context;
     } watchers[FLEET_WATCHERS];
     unsigned n_watchers;
+    void (*event_added)(void *context, const struct fleet_gateway *gateway,
+                        const struct fleet_event *event);
+    void *event_context;
 };
 
 /* ---- fleet.c ---- */
@@ -55,8 +59,8 @@ bool fleet_store_refused(struct fleet *fleet, enum amm_store_result result,
                          struct fleet_error *error);
 bool fleet_no_memory(struct fleet_error *error);
 
-/* Puts a copy of `text` into *slot; "" and NULL take no memory. False: out of memory, *slot is as it
- * was. */
+/* Puts a copy of `text` into *slot; "" and NULL take no memory. False: out of memory, *slot is as
+ * it was. */
 bool fleet_text_set(char **slot, const char *text);
 void fleet_text_free(char *text);
 extern char fleet_empty[1]; /* what an empty text points to */

@@ -274,6 +274,7 @@ bool fleet_rows_gateway(struct fleet *fleet, int64_t id)
     size_t n = fleet->n_touched;
     bool good = load_rest(fleet, gateway);
     fleet->n_touched = n;
+    gateway->late_noted = false; /* its event may be gone: rather one too many */
     fleet_sync_update(gateway);
     return good;
 }
@@ -321,8 +322,8 @@ static bool load_gateways(struct fleet *fleet)
     rows = amm_store_query(fleet->store, AMM_SQL_DESIRED_ALL, AMM_WITHOUT);
     while (amm_rows_next(rows)) {
         struct fleet_gateway *gateway = fleet_gateway_find(fleet, amm_rows_number(rows, 0));
-        good &= !gateway ||
-                put_setting(&gateway->desired, rows, 1, amm_rows_number(rows, 3) != 0, 4);
+        good &=
+            !gateway || put_setting(&gateway->desired, rows, 1, amm_rows_number(rows, 3) != 0, 4);
     }
     good &= amm_rows_end(rows) == AMM_STORE_OK;
 
@@ -361,6 +362,7 @@ bool fleet_rows_load(struct fleet *fleet, char *error, size_t room)
     }
     for (size_t i = 0; i < fleet->n_gateways; i++) {
         fleet_sync_update(fleet->gateways[i]);
+        fleet->gateways[i]->late_noted = fleet_is_late(fleet->gateways[i], fleet->wall);
     }
     return true;
 }

@@ -47,11 +47,8 @@ static char *text_of(struct amm_view view)
 bool fleet_settings_put(struct fleet_settings *settings, uint16_t id, struct amm_view value,
                         bool local, int64_t at, struct amm_view by)
 {
-    struct fleet_desired entry = {.id = id,
-                                  .local = local,
-                                  .at = at,
-                                  .by = text_of(by),
-                                  .value = text_of(value)};
+    struct fleet_desired entry = {
+        .id = id, .local = local, .at = at, .by = text_of(by), .value = text_of(value)};
     if (!entry.by || !entry.value) {
         desired_deinit(&entry);
         return false;

@@ -60,18 +60,20 @@ void fleet_sync_update_below(struct fleet *fleet, struct fleet_group *group)
 const struct fleet_desired *fleet_desired(const struct fleet_gateway *gateway, uint32_t id,
                                           const struct fleet_group **from)
 {
-    const struct fleet_desired *found = fleet_settings_find(&gateway->desired, id);
-    const struct fleet_group *group = NULL;
-    for (group = gateway->group; !found && group; group = group->parent) {
-        found = fleet_settings_find(&group->template, id);
-        if (found) {
-            break;
+    const struct fleet_desired *own = fleet_settings_find(&gateway->desired, id);
+    const struct fleet_desired *template = NULL;
+    const struct fleet_group *group = gateway->group;
+    if (!own || own->local) {
+        while (group && !(template = fleet_settings_find(&group->template, id))) {
+            group = group->parent;
         }
     }
+    /* A local change masks the templates of its time, not what was set since. */
+    bool is_template = template && (!own || template->at >= own->at);
     if (from) {
-        *from = found && found != fleet_settings_find(&gateway->desired, id) ? group : NULL;
+        *from = is_template ? group : NULL;
     }
-    return found;
+    return is_template ? template : own;
 }
 
 static bool value_text(uint32_t id, const struct value *value, char *out, size_t room)

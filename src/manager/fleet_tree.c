@@ -84,9 +84,8 @@ bool fleet_tenant_retitle(struct fleet *fleet, struct fleet_tenant *tenant, cons
     if (!title_ok(title)) {
         return bad_title(error);
     }
-    enum amm_store_result result =
-        amm_store_run(fleet->store, AMM_SQL_TENANT_RETITLE,
-                      AMM_WITH(amm_text(title), amm_number(tenant->id)));
+    enum amm_store_result result = amm_store_run(fleet->store, AMM_SQL_TENANT_RETITLE,
+                                                 AMM_WITH(amm_text(title), amm_number(tenant->id)));
     if (result != AMM_STORE_OK) {
         return fleet_store_refused(fleet, result, error);
     }
@@ -120,8 +119,8 @@ bool fleet_tenant_remove(struct fleet *fleet, struct fleet_tenant *tenant,
         return fleet_refuse(error, 409, "not-empty", NULL,
                             "The tenant has gateways or groups; remove them first.");
     }
-    enum amm_store_result result = amm_store_run(fleet->store, AMM_SQL_TENANT_REMOVE,
-                                                 AMM_WITH(amm_number(tenant->id)));
+    enum amm_store_result result =
+        amm_store_run(fleet->store, AMM_SQL_TENANT_REMOVE, AMM_WITH(amm_number(tenant->id)));
     if (result == AMM_STORE_CONFLICT) {
         return fleet_refuse(error, 409, "not-empty", NULL,
                             "The tenant has users or enrolment tokens; remove them first.");
@@ -183,11 +182,11 @@ struct fleet_group *fleet_group_add(struct fleet *fleet, struct fleet_group *par
     if (name_taken(parent, name, error)) {
         return NULL;
     }
-    enum amm_store_result result = amm_store_number(
-        fleet->store, AMM_SQL_GROUP_ADD,
-        AMM_WITH(amm_number(parent->tenant->id), amm_number(parent->id), amm_text(name),
-                 amm_number(now)),
-        &id);
+    enum amm_store_result result =
+        amm_store_number(fleet->store, AMM_SQL_GROUP_ADD,
+                         AMM_WITH(amm_number(parent->tenant->id), amm_number(parent->id),
+                                  amm_text(name), amm_number(now)),
+                         &id);
     if (result != AMM_STORE_OK) {
         fleet_store_refused(fleet, result, error);
         return NULL;
@@ -247,8 +246,7 @@ bool fleet_group_move(struct fleet *fleet, struct fleet_group *group, struct fle
         return false;
     }
     if (parent->tenant != group->tenant) {
-        return fleet_refuse(error, 400, "other-tenant", "parent",
-                            "A group stays in its tenant.");
+        return fleet_refuse(error, 400, "other-tenant", "parent", "A group stays in its tenant.");
     }
     if (fleet_group_within(parent, group)) {
         return fleet_refuse(error, 400, "below-itself", "parent",
@@ -281,12 +279,11 @@ bool fleet_group_set_clone_policy(struct fleet *fleet, struct fleet_group *group
                                   enum fleet_clone_policy policy, struct fleet_error *error)
 {
     enum amm_store_result result =
-        group->parent
-            ? amm_store_run(fleet->store, AMM_SQL_GROUP_CLONE_POLICY,
-                            AMM_WITH(amm_number(policy), amm_number(group->id),
-                                     amm_number(group->tenant->id)))
-            : amm_store_run(fleet->store, AMM_SQL_TENANT_CLONE_POLICY,
-                            AMM_WITH(amm_number(policy), amm_number(group->tenant->id)));
+        group->parent ? amm_store_run(fleet->store, AMM_SQL_GROUP_CLONE_POLICY,
+                                      AMM_WITH(amm_number(policy), amm_number(group->id),
+                                               amm_number(group->tenant->id)))
+                      : amm_store_run(fleet->store, AMM_SQL_TENANT_CLONE_POLICY,
+                                      AMM_WITH(amm_number(policy), amm_number(group->tenant->id)));
     if (result != AMM_STORE_OK) {
         return fleet_store_refused(fleet, result, error);
     }

@@ -11,8 +11,8 @@ void index_deinit(struct index *index)
     *index = (struct index){0};
 }
 
-void *index_find(const struct index *index, uint64_t hash, bool (*same)(const void *item, void *key),
-                 void *key)
+void *index_find(const struct index *index, uint64_t hash,
+                 bool (*same)(const void *item, void *key), void *key)
 {
     if (index->slots == 0) {
         return NULL;

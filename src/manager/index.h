@@ -15,7 +15,7 @@ struct index {
 void index_deinit(struct index *index); /* not the items */
 
 /* The first item of that hash for which `same` is true; NULL: none. */
-void *index_find(const struct index *index, uint64_t hash, bool (*same)(const void *item, void *key),
-                 void *key);
+void *index_find(const struct index *index, uint64_t hash,
+                 bool (*same)(const void *item, void *key), void *key);
 bool index_add(struct index *index, uint64_t hash, void *item); /* false: out of memory */
 void index_remove(struct index *index, uint64_t hash, const void *item);

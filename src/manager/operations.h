@@ -69,6 +69,9 @@ struct operation {
     char *key;      /* "" */
     int64_t created_at, expires_at, taken_at, ended_at; /* 0: not yet */
 };
+struct amm_rows;
+/* The columns of store/statements/operation.def. */
+void operation_of_row(const struct amm_rows *rows, struct operation *out);
 void operation_deinit(struct operation *operation);
 json_t *operation_to_json(const struct operation *operation);
 

@@ -48,9 +48,15 @@ bool parameters_local_change(struct fleet *fleet, struct fleet_gateway *gateway,
                              const struct amm_checkin_change *change, bool clock_is_good,
                              int64_t now);
 
-/* What to send: desired values that differ from the reported ones, by MSCIID; NULL: nothing (or a
- * set that the gateway could not take and that nobody has changed since). A new reference; *failed:
- * out of memory. */
+/* Desired values that differ from the reported ones, by MSCIID; NULL: nothing. A new reference;
+ * *failed: out of memory. */
 json_t *parameters_pending(const struct fleet_gateway *gateway, bool *failed);
-/* True if there is something, without making it. */
+
+/* The same, to be sent now with gateway->revision, which grows when the set is another one than was
+ * offered last, or when the gateway says that it has taken that and still differs. NULL also for a
+ * set that it could not take and that nobody has changed since. The caller writes the numbers
+ * (fleet_seen_write). */
+json_t *parameters_offer(struct fleet *fleet, struct fleet_gateway *gateway, bool *failed);
+
+/* True if there is something pending, without making it. */
 bool parameters_are_pending(const struct fleet_gateway *gateway);
