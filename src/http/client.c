@@ -470,6 +470,7 @@ static bool body(struct amm_http_client *client, struct amm_now now, struct amm_
 {
     struct amm_http_error error;
     struct amm_view content;
+    write_request(client, now); /* the answer may have come before all was out */
     struct amm_view bytes = amm_view(client->in + client->in_at, client->in_len - client->in_at);
     enum amm_http_result result = amm_http_body_next(&client->body, &bytes, &content, &error);
     client->in_at = client->in_len - bytes.len;

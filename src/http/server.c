@@ -23,6 +23,7 @@ void amm_http_settings_init(struct amm_http_settings *settings)
         .head_deadline = 10 * AMM_SECOND,
         .idle_deadline = 60 * AMM_SECOND,
         .body_rate = 1000,
+        .body_pause = 10 * AMM_SECOND,
         .body_memory = 256 << 20,
     };
 }

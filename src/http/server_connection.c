@@ -37,13 +37,13 @@ bool yield_turn(struct amm_http_server *server, struct connection *connection)
 }
 
 void earn_time(struct amm_http_server *server, struct connection *connection, size_t n,
-               unsigned seconds)
+               amm_duration most)
 {
-    amm_time most = amm_time_after(server->now.mono, seconds * AMM_SECOND);
-    amm_time from = connection->deadline == AMM_NEVER ? most : connection->deadline;
+    amm_time latest = amm_time_after(server->now.mono, most);
+    amm_time from = connection->deadline == AMM_NEVER ? latest : connection->deadline;
     uint32_t rate = server->settings.body_rate;
     amm_duration earned = rate == 0 ? AMM_NEVER : (amm_duration)(n * (AMM_SECOND / rate));
-    set_deadline(server, connection, amm_time_min(most, amm_time_after(from, earned)));
+    set_deadline(server, connection, amm_time_min(latest, amm_time_after(from, earned)));
 }
 
 /* Nothing more is said; what the peer still sends is thrown away, because with unread bytes the

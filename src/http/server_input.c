@@ -172,7 +172,8 @@ static enum step take_head(struct amm_http_server *server, struct connection *co
         output_continue(server, connection);
     }
     connection->state = CONNECTION_BODY;
-    set_deadline(server, connection, amm_time_after(server->now.mono, SAVED_SECONDS * AMM_SECOND));
+    set_deadline(server, connection, AMM_NEVER);
+    earn_time(server, connection, 0, server->settings.body_pause);
     return STEP_AGAIN;
 }
 
@@ -335,7 +336,7 @@ enum step input_body(struct amm_http_server *server, struct connection *connecti
         size_t n;
         switch (read_some(server, connection, body_room(connection), &n)) {
         case INPUT_BYTES:
-            earn_time(server, connection, n, SAVED_SECONDS);
+            earn_time(server, connection, n, server->settings.body_pause);
             break;
         case INPUT_NONE:
             return STEP_WAIT;

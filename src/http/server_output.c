@@ -111,7 +111,7 @@ static void begin_answer(struct amm_http_server *server, struct connection *conn
     }
     enqueue(connection, order);
     set_deadline(server, connection, AMM_NEVER);
-    earn_time(server, connection, 0, STALLED_SECONDS);
+    earn_time(server, connection, 0, 3 * server->settings.body_pause);
 }
 
 void output_answer(struct amm_http_server *server, struct connection *connection,
@@ -152,7 +152,7 @@ void output_send(struct amm_http_server *server, struct connection *connection, 
     memcpy(order->bytes + order->at, line, len);
     order->end = order->room + order->body_len + (connection->chunked && !last ? 2 : 0);
     if (!connection->out) {
-        earn_time(server, connection, 0, STALLED_SECONDS);
+        earn_time(server, connection, 0, 3 * server->settings.body_pause);
     }
     enqueue(connection, order);
     connection->stream_ended = last;
@@ -241,7 +241,7 @@ static enum wrote write_block(struct amm_http_server *server, struct connection 
     }
     order->at += n;
     connection->turn += n;
-    earn_time(server, connection, n, STALLED_SECONDS);
+    earn_time(server, connection, n, 3 * server->settings.body_pause);
     if (order->at == order->end) {
         pop(server, connection);
     }
@@ -283,7 +283,7 @@ static enum wrote write_file(struct amm_http_server *server, struct connection *
     n = (size_t)(connection->file_at - before);
     connection->file_left -= n;
     connection->turn += n;
-    earn_time(server, connection, n, STALLED_SECONDS);
+    earn_time(server, connection, n, 3 * server->settings.body_pause);
     if (connection->file_left == 0) {
         close(connection->file);
         connection->file = -1;

@@ -22,10 +22,8 @@ enum {
     BODY_MAX = 64 << 20,
     LINGER_SECONDS = 2, /* for what a peer still sends when we have said goodbye */
     STOP_SECONDS = 2,
-    SAVED_SECONDS = 10,   /* of the least rate: a body may pause that long */
-    STALLED_SECONDS = 30, /* the same of an answer: the kernel's buffer hides what the peer takes */
-    TURN = 256 * 1024,    /* bytes of one connection before others have their turn */
-    TURN_REQUEST = 8192,  /* a request counts as that many */
+    TURN = 256 * 1024,   /* bytes of one connection before others have their turn */
+    TURN_REQUEST = 8192, /* a request counts as that many */
 };
 
 #define NO_CONNECTION UINT32_MAX
@@ -182,9 +180,9 @@ void set_interest(struct amm_http_server *server, struct connection *connection,
 /* Others first; false: go on at once. */
 bool yield_turn(struct amm_http_server *server, struct connection *connection);
 
-/* `n` bytes moved: each earns the time that it may take at the least rate, up to `seconds`. */
+/* `n` bytes moved: each earns the time that it may take at the least rate, up to `most`. */
 void earn_time(struct amm_http_server *server, struct connection *connection, size_t n,
-               unsigned seconds);
+               amm_duration most);
 
 /* What one step of a connection came to. */
 enum step {

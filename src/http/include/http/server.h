@@ -61,8 +61,11 @@ struct amm_http_settings {
                              Unix sockets do not count */
     amm_duration head_deadline; /* for TLS, and then for the whole head: 10 s each */
     amm_duration idle_deadline; /* between requests: 60 s */
-    uint32_t body_rate; /* bytes a second that a body must have at least, and that a peer must take
-                           of an answer; 1000. Ten seconds may be saved up. */
+    uint32_t body_rate; /* bytes a second that a body must have at least, and that a peer must
+                           take of an answer; 1000 */
+    amm_duration
+        body_pause;     /* how long a body may pause, whatever came before: 10 s. An answer: three
+                           times that, because the kernel's buffer hides what the peer takes */
     size_t body_memory; /* for bodies of all connections together; beyond it 503. 256 MiB */
     const char *name;   /* of the Server field; static storage; NULL: none */
 };
