@@ -71,7 +71,7 @@ bool amm_conf_example(const struct amm_conf_schema *schema, char *out, size_t ro
     struct amm_writer w = amm_writer(out, room);
     amm_write_text(&w, "# Configuration of %s: every key with its default.\n", schema->program);
     for (const struct amm_conf_section *s = schema->sections; s->name != NULL; s++) {
-        if (s->begin == NULL) {
+        if (s->begin == NULL || s->is_shared) {
             continue;
         }
         if (*s->name != '\0') {
@@ -113,7 +113,7 @@ bool amm_conf_markdown(const struct amm_conf_schema *schema, char *out, size_t r
     struct amm_writer w = amm_writer(out, room);
     amm_write_text(&w, "## %s\n", schema->program);
     for (const struct amm_conf_section *s = schema->sections; s->name != NULL; s++) {
-        if (s->begin == NULL) {
+        if (s->begin == NULL || s->is_shared) {
             continue;
         }
         if (*s->name != '\0') {

@@ -362,6 +362,19 @@ static bool begin_top(struct parser *p)
     return fail(p, "the schema has no top section");
 }
 
+/* Sections without a name are always there: those that the file does not have get their defaults.
+ */
+static bool begin_missing(struct parser *p)
+{
+    for (const struct amm_conf_section *s = p->schema->sections; s->name != NULL; s++) {
+        bool is_seen = p->sections_seen >> (s - p->schema->sections) & 1;
+        if (!s->is_named && !is_seen && !(begin_section(p, s, amm_view("", 0)) && end_section(p))) {
+            return false;
+        }
+    }
+    return true;
+}
+
 bool amm_conf_parse(const struct amm_conf_schema *schema, void *config, const char *file,
                     struct amm_view text, char error[AMM_CONF_ERROR])
 {
@@ -380,5 +393,5 @@ bool amm_conf_parse(const struct amm_conf_schema *schema, void *config, const ch
         text.data += newline ? len + 1 : len;
         text.len -= newline ? len + 1 : len;
     }
-    return end_section(&p);
+    return end_section(&p) && begin_missing(&p);
 }

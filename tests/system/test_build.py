@@ -9,7 +9,7 @@ SANS_IO = ("base", "crypto", "data", "proto")
 FORBIDDEN = re.compile(r"^(socket|bind|connect|accept4?|send(to|msg|mmsg)?|recv(from|msg|mmsg)?|read|write|open(at)?|poll|"
                        r"epoll_\w+|ioctl|clock_\w+|time|gettimeofday|nanosleep|usleep|sleep|pthread_(create|mutex_\w+|cond_\w+)|"
                        r"printf|fprintf|vfprintf|puts|perror|fopen|syslog|getenv|system|popen|fork|exec\w+)$")
-PROGRAMS = ("amm-tunneld", "ammctl", "ammer", "amm-fleet")
+PROGRAMS = ("amm-tunneld", "amm-cad", "ammctl", "ammer", "amm-fleet")
 
 
 def undefined(archive):
@@ -58,6 +58,6 @@ def test_program_says_what_it_is_and_how_to_use_it(program):
 
 def test_the_page_of_settings_is_what_the_programs_print():
     """Cure: the command that the page names."""
-    printed = [run(BIN / program, "--print-doc").stdout for program in ("amm-tunneld", "ammer")]
+    printed = [run(BIN / program, "--print-doc").stdout for program in ("amm-tunneld", "amm-cad", "ammer")]
     page = (TOP / "doc" / "configuration.md").read_text()
     assert page[page.index("\n## amm-tunneld\n") + 1 :] == "\n".join(printed)

@@ -251,6 +251,27 @@ static void a_shared_section_may_hold_keys_of_another_program(void **state)
     assert_false(amm_conf_parse(&other, &sample, "f.conf", amm_view_str(text), error));
 }
 
+static void a_section_without_name_that_is_not_there_has_its_defaults(void **state)
+{
+    (void)state;
+    const struct amm_conf_section more[] = {
+        sections[0], {"more", false, "More.", begin_top, false}, {NULL}};
+    const struct amm_conf_key two[] = {
+        keys[0],
+        {"more", "count", AMM_CONF_NUMBER, offsetof(struct sample, count), 1, 8189, NULL, "7",
+         false, "How many.", NULL},
+        {"more", "title", AMM_CONF_STRING, offsetof(struct sample, title), 1, 10, NULL, "x", false,
+         "Again.", NULL},
+        {NULL}};
+    const struct amm_conf_schema other = {"other", more, two};
+    memset(&sample, 0, sizeof sample);
+    assert_true(amm_conf_parse(&other, &sample, "f.conf", amm_view_str("title = t\n"), error));
+    assert_int_equal(sample.count, 7);
+    assert_true(amm_conf_parse(&other, &sample, "f.conf",
+                               amm_view_str("title = t\n[more]\ncount = 9\n"), error));
+    assert_int_equal(sample.count, 9);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -260,6 +281,7 @@ int main(void)
         cmocka_unit_test(structure_is_checked),
         cmocka_unit_test(sections_of_other_programs_are_skipped),
         cmocka_unit_test(a_shared_section_may_hold_keys_of_another_program),
+        cmocka_unit_test(a_section_without_name_that_is_not_there_has_its_defaults),
         cmocka_unit_test(a_line_may_not_be_endless),
         cmocka_unit_test(the_example_file_parses_to_the_defaults),
         cmocka_unit_test(too_little_room_is_told),

@@ -9,7 +9,8 @@
  *
  * An error names file, line, key and what is allowed:
  *   amm.conf:12: limit: "many" is not a number (allowed: 1 to 8189)
- * Unknown keys and sections are errors. Programs exit with code 2 on a configuration error.
+ * Sections without a name that a file does not have are as if they stood there, empty. Unknown keys
+ * and sections are errors. Programs exit with code 2 on a configuration error.
  *
  * Several programs may read one file: each names the sections of the others, and skips them. */
 #pragma once
@@ -52,7 +53,8 @@ struct amm_conf_section {
     /* The structure that this section's keys are written to; NULL with a reason (too many,
      * duplicate, bad name). No function: a section of another program, skipped. */
     void *(*begin)(void *config, struct amm_view name, char *error, size_t room);
-    bool is_shared; /* with another program: keys that the table does not have are that one's */
+    bool is_shared; /* with another program: keys that the table does not have are that one's, and
+                       it is documented there */
 };
 
 struct amm_conf_schema {
