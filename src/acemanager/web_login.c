@@ -193,6 +193,7 @@ static void show_password(struct web_call *call, int status, const char *account
             accounts, json_pack("{ss sb}", "name", name, "selected", strcmp(name, account) == 0));
     }
     json_object_set_new(view, "accounts", accounts);
+    web_set(view, "own_account", web_role_name(call->session->role));
     web_set(view, "viewer_state",
             viewer_may ? "viewer has a password."
                        : "viewer cannot log in until it has a password.");

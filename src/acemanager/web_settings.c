@@ -102,7 +102,6 @@ static void add_input(json_t *field, const struct ace_parameter *p, const char *
 {
     const struct amm_msci *msci = p->msci;
     json_object_set_new(field, "is_field", json_true());
-    web_set(field, "type", msci->is_secret ? "password" : "text");
     web_set(field, "inputmode",
             msci->type == AMM_MSCI_NUMBER ? "numeric"
             : msci->type == AMM_MSCI_URL  ? "url"
@@ -401,7 +400,7 @@ static void more_time(json_t *view, struct web_call *call)
 static void logins(json_t *view, struct web_call *call)
 {
     json_t *card = web_card(view, "more", "logins", "Logins");
-    json_t *table = web_table(card, "Logins", "Account|From|Way|Since|");
+    json_t *table = web_table(card, "Logins", "Account|From|Way|Since|#Login");
     for (size_t i = 0; i < WEB_SESSIONS; i++) {
         const struct web_session *session = &call->pages->sessions.at[i];
         char address[AMM_ADDRESS_TEXT], number[16];

@@ -118,6 +118,7 @@ static void card_gateway(json_t *view, const struct web_call *call)
     struct ace_about about;
     char words[WEB_WORDS];
     json_t *card = web_card(view, "cards", "gateway", "Gateway");
+    json_object_set_new(card, "tall", json_true());
     ace_about(call->pages->core, &about);
     web_row_text(card, "Name", about.name);
     web_row_text(card, "Model", about.model);

@@ -91,7 +91,9 @@ void web_action(json_t *owner, const char *path, const char *what, const char *l
 
 void web_action_link(json_t *owner, const char *link, const char *label)
 {
-    web_set(action(owner, label), "link", link);
+    json_t *button = action(owner, label);
+    web_set(button, "link", link);
+    json_object_set_new(button, "is_file", json_boolean(strstr(link, "bundle") != NULL));
 }
 
 json_t *web_card(json_t *view, const char *list_name, const char *key, const char *title)
@@ -149,7 +151,10 @@ void web_row_time(json_t *card, const char *name, int64_t wall, const struct web
     if (time) {
         json_t *row = web_row(card, name);
         json_object_set_new(row, "time", time);
-        web_format(row, "more", "(%s)", web_ago(call->now.wall - wall, words));
+        bool is_ahead = wall > call->now.wall;
+        web_format(row, "more", is_ahead ? "(in %s)" : "(%s)",
+                   is_ahead ? web_duration(wall - call->now.wall, words)
+                            : web_ago(call->now.wall - wall, words));
     }
 }
 
@@ -317,6 +322,7 @@ static void add_pending(json_t *view, const struct web_call *call)
                 : "It takes over after a reboot, or now.");
         if (call->session->role == WEB_USER) {
             web_action(note, "activate", "pending", "Activate now");
+            web_action_link(note, "admin/reboot", "Reboot");
         }
     }
 }

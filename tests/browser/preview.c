@@ -1,0 +1,82 @@
+/* ACEmanager's pages over a made-up gateway, for looking at them:
+ *
+ *   preview FOLDER PORT [fresh|busy|down]
+ *
+ * https://127.0.0.1:PORT until it is stopped; FOLDER/page-label has the password. */
+#include "acemanager/pages.h"
+#include "support/fake_core.h"
+#include "io/clock.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static volatile sig_atomic_t stopped;
+
+static void stop(int signal_number)
+{
+    (void)signal_number;
+    stopped = 1;
+}
+
+static void down(struct ace_core *core, int64_t wall)
+{
+    core->tunnel =
+        (struct ace_tunnel_view){.state = ACE_TUNNEL_DOWN, .port = 1190, .since = wall - 4000};
+    core->tunnel.client.next_try = 40;
+    snprintf(core->tunnel.why, sizeof core->tunnel.why,
+             "no answer from amm.example.net:1190/udp within 60 s");
+    core->checkin.state = ACE_CHECKIN_FAILING;
+    snprintf(core->checkin.error, sizeof core->checkin.error, "connection refused");
+    core->clock.is_trusted = false;
+    core->clock.source = AMM_CLOCK_NONE;
+    snprintf(core->clock.words, sizeof core->clock.words,
+             "clock is 1970-01-01: waiting for time (NTP, GPS, cellular or server)");
+}
+
+static void serve(struct ace_core *core)
+{
+    while (!stopped) {
+        struct pollfd ready = {.fd = core->part.fd(core->part.context), .events = POLLIN};
+        amm_time deadline = core->part.deadline(core->part.context);
+        int64_t wait =
+            deadline == AMM_NEVER ? 1000 : (deadline - amm_now().mono) / AMM_MILLISECOND + 1;
+        poll(&ready, 1, wait < 0 ? 0 : wait > 1000 ? 1000 : (int)wait);
+        core->part.step(core->part.context);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    static struct ace_core core;
+    char error[256];
+    if (argc < 3) {
+        fprintf(stderr, "usage: preview FOLDER PORT [fresh|busy|down]\n");
+        return 2;
+    }
+    fake_core_init(&core, argv[1]);
+    core.n_listens = 1;
+    core.listens[0] = (struct ace_listen){
+        .address = {.ip = {127, 0, 0, 1}, .family = AMM_FAMILY_IPV4}, .link = "lo"};
+    if (argc > 3 && strcmp(argv[3], "fresh") != 0) {
+        fake_core_busy(&core, amm_now().wall);
+    }
+    if (argc > 3 && strcmp(argv[3], "down") == 0) {
+        down(&core, amm_now().wall);
+    }
+    fake_core_set(&core, AMM_MSCI_HTTPS_PORT, argv[2]);
+    signal(SIGTERM, stop);
+    signal(SIGINT, stop);
+    signal(SIGPIPE, SIG_IGN);
+    struct ace_pages *pages = ace_pages_new(&core, error, sizeof error);
+    if (!pages) {
+        fprintf(stderr, "preview: %s\n", error);
+        return 1;
+    }
+    serve(&core);
+    ace_pages_free(pages);
+    fake_core_deinit(&core);
+    return 0;
+}
