@@ -1,6 +1,7 @@
 #include "checkin_rules.h"
 
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdio.h>
 
 struct checkin_verdict checkin_judge(const struct checkin_numbers *last,
@@ -45,42 +46,49 @@ static void measure(struct comeback *c, amm_time now)
     if (length < AMM_SECOND) {
         return;
     }
-    double rate = (double)c->handled * (double)AMM_SECOND / (double)length;
-    if (rate > c->rate) {
-        c->rate = rate;
+    uint32_t rate = (uint32_t)(c->handled * AMM_SECOND / length), known = c->rate;
+    if (rate > known) {
+        known = rate;
     } else if (c->was_full) {
-        c->rate = (c->rate + rate) / 2;
+        known = (known + rate) / 2;
     }
-    if (c->rate < RATE_LEAST) {
-        c->rate = RATE_LEAST;
-    }
+    c->rate = known < RATE_LEAST ? RATE_LEAST : known;
     c->window = now;
     c->handled = 0;
     c->was_full = false;
 }
 
-uint32_t comeback_admit(struct comeback *comeback, struct amm_now now, amm_duration waited,
-                        int64_t slot_wall, uint32_t most)
+/* The next free slot from `earliest` on. Three quarters of the rate are given away: newcomers
+ * without a slot come beside. */
+static uint32_t take_slot(struct comeback *c, amm_time now, amm_time earliest)
+{
+    amm_duration step = 4 * AMM_SECOND / (3 * (amm_duration)c->rate);
+    amm_time next = c->next_slot, slot;
+    do {
+        slot = next > earliest ? next : earliest;
+        if (slot - now > COMEBACK_MOST * AMM_SECOND) {
+            slot = earliest; /* longer than anybody should wait: a second round over the first */
+        }
+    } while (!atomic_compare_exchange_weak(&c->next_slot, &next, slot + step));
+    return (uint32_t)((slot - now + AMM_SECOND - 1) / AMM_SECOND);
+}
+
+uint32_t comeback_slot(struct comeback *comeback, amm_time now)
+{
+    return take_slot(comeback, now, now + COMEBACK_WAIT + AMM_SECOND);
+}
+
+uint32_t comeback_admit(struct comeback *comeback, struct amm_now now, uint32_t backlog,
+                        int64_t slot_wall)
 {
     measure(comeback, now.mono);
+    amm_duration wait = backlog * AMM_SECOND / comeback->rate;
     bool in_slot = slot_wall != 0 && now.wall >= slot_wall - COMEBACK_EARLY &&
                    now.wall <= slot_wall + COMEBACK_LATE;
-    if (waited < (in_slot ? COMEBACK_WAIT_SLOT : COMEBACK_WAIT)) {
+    if (wait < (in_slot ? COMEBACK_WAIT_SLOT : COMEBACK_WAIT)) {
         comeback->handled++;
         return 0;
     }
     comeback->was_full = true;
-    /* Three quarters of the rate: newcomers without a slot come beside. */
-    amm_duration step = (amm_duration)((double)AMM_SECOND / (comeback->rate * 0.75));
-    amm_time earliest = now.mono + 2 * waited;
-    amm_time slot = comeback->next_slot > earliest ? comeback->next_slot : earliest;
-    uint64_t seconds = (uint64_t)(slot - now.mono + AMM_SECOND - 1) / AMM_SECOND;
-    if (seconds > most) {
-        /* More than fit before the interval is over: begin again, the measure was wrong or all wait
-         * anyway. */
-        comeback->next_slot = earliest;
-        return most;
-    }
-    comeback->next_slot = slot + step;
-    return (uint32_t)seconds;
+    return take_slot(comeback, now.mono, now.mono + 2 * wait);
 }

@@ -46,23 +46,31 @@ struct checkin_verdict checkin_judge(const struct checkin_numbers *last,
 
 /* ---- everybody at once ---- */
 
-/* Hands out retry slots when check-ins wait too long: each gateway gets its own second, at the rate
- * that was measured while all came. */
+/* Hands out retry slots when more check-ins wait than can be handled in a second: each gateway gets
+ * its own moment, at the rate that was measured while all came. */
 struct comeback {
-    double rate;        /* check-ins a second that were handled at full load */
-    amm_time next_slot; /* first one that is free */
-    amm_time window;    /* start of the running measurement */
-    uint32_t handled;   /* in it */
-    bool was_full;      /* in it, somebody was sent away */
+    _Atomic uint32_t rate;      /* check-ins a second that were handled at full load */
+    _Atomic amm_time next_slot; /* first one that is free */
+    amm_time window;            /* start of the running measurement */
+    uint32_t handled;           /* in it */
+    bool was_full;              /* in it, somebody was sent away */
 };
 
-#define COMEBACK_WAIT AMM_SECOND                 /* in the queue, from which on slots are given */
-#define COMEBACK_WAIT_SLOT (10 * AMM_SECOND)     /* the same for one that comes in its slot */
-enum { COMEBACK_EARLY = 2, COMEBACK_LATE = 60 }; /* seconds around a slot that still count */
+#define COMEBACK_WAIT AMM_SECOND             /* of the backlog, from which on slots are given */
+#define COMEBACK_WAIT_SLOT (10 * AMM_SECOND) /* the same for one that comes in its slot */
+enum {
+    COMEBACK_EARLY = 2, /* seconds around a slot that still count */
+    COMEBACK_LATE = 60,
+    COMEBACK_MOST = 14400, /* seconds, of Retry-After */
+};
 
 void comeback_init(struct comeback *comeback, amm_time now);
 
-/* A check-in has waited for `waited`; `slot_wall` is the slot that it was given before (0: none).
- * Returns 0 if it may go on, else the seconds of Retry-After, at most `most`. */
-uint32_t comeback_admit(struct comeback *comeback, struct amm_now now, amm_duration waited,
-                        int64_t slot_wall, uint32_t most);
+/* The owner's thread: a check-in is about to be handled while `backlog` others wait; `slot_wall` is
+ * the slot that its gateway was given before (0: none). Returns 0 if it may go on, else the seconds
+ * of Retry-After. */
+uint32_t comeback_admit(struct comeback *comeback, struct amm_now now, uint32_t backlog,
+                        int64_t slot_wall);
+
+/* Any thread: the seconds of Retry-After for a request that found no place in the queue at all. */
+uint32_t comeback_slot(struct comeback *comeback, amm_time now);

@@ -100,7 +100,7 @@ static void a_calm_server_sends_nobody_away(void **state)
     comeback_init(&c, now.mono);
     for (unsigned i = 0; i < 10000; i++) {
         now.mono += AMM_MILLISECOND;
-        assert_int_equal(comeback_admit(&c, now, 20 * AMM_MILLISECOND, 0, 14400), 0);
+        assert_int_equal(comeback_admit(&c, now, 100, 0), 0);
     }
 }
 
@@ -113,12 +113,25 @@ static void slots_are_spread_by_capacity(void **state)
     c.rate = 100;
     unsigned in_second[400] = {0};
     for (unsigned i = 0; i < 10000; i++) {
-        uint32_t after = comeback_admit(&c, now, 2 * AMM_SECOND, 0, 14400);
+        uint32_t after = i % 2 ? comeback_admit(&c, now, 200, 0) : comeback_slot(&c, now.mono);
         assert_true(after >= 2 && after < 400);
         in_second[after]++;
     }
     for (unsigned i = 0; i < 400; i++) {
         assert_true(in_second[i] <= 76); /* three quarters of the capacity */
+    }
+}
+
+static void nobody_is_sent_away_for_longer_than_the_longest_interval(void **state)
+{
+    (void)state;
+    struct comeback c;
+    struct amm_now now = {AMM_SECOND, 1000};
+    comeback_init(&c, now.mono);
+    c.rate = 20;
+    for (unsigned i = 0; i < 1000000; i++) {
+        uint32_t after = comeback_slot(&c, now.mono);
+        assert_true(after >= 1 && after <= COMEBACK_MOST);
     }
 }
 
@@ -128,11 +141,12 @@ static void who_comes_in_its_slot_waits_longer_before_it_is_sent_away_again(void
     struct comeback c;
     struct amm_now now = {AMM_SECOND, 1000};
     comeback_init(&c, now.mono);
-    assert_int_equal(comeback_admit(&c, now, 5 * AMM_SECOND, 1000, 900), 0);
-    assert_int_equal(comeback_admit(&c, now, 5 * AMM_SECOND, 998, 900), 0);
-    assert_int_not_equal(comeback_admit(&c, now, 5 * AMM_SECOND, 1010, 900), 0);
-    assert_int_not_equal(comeback_admit(&c, now, 5 * AMM_SECOND, 900, 900), 0);
-    assert_int_not_equal(comeback_admit(&c, now, 11 * AMM_SECOND, 1000, 900), 0);
+    c.rate = 100;
+    assert_int_equal(comeback_admit(&c, now, 500, 1000), 0);
+    assert_int_equal(comeback_admit(&c, now, 500, 998), 0);
+    assert_int_not_equal(comeback_admit(&c, now, 500, 1010), 0);
+    assert_int_not_equal(comeback_admit(&c, now, 500, 900), 0);
+    assert_int_not_equal(comeback_admit(&c, now, 1100, 1000), 0);
 }
 
 /* A whole fleet at once, in virtual time: a server that takes 200 a second, everybody comes again
@@ -140,44 +154,46 @@ static void who_comes_in_its_slot_waits_longer_before_it_is_sent_away_again(void
 static void a_fleet_that_comes_at_once_is_served_at_the_servers_pace(void **state)
 {
     (void)state;
-    enum { FLEET = 8188, PACE = 200 };
+    enum { FLEET = 8188, PACE = 200, QUEUE = 4096 };
     struct comeback c;
     struct amm_now now = {AMM_SECOND, 1000};
-    comeback_init(&c, now.mono);
     static int64_t due[FLEET], slot[FLEET];
-    static int64_t queued[FLEET]; /* mono since when it waits; 0: it does not */
-    memset(due, 0, sizeof due);
+    static uint16_t queue[FLEET];
+    size_t waiting = 0;
     unsigned done = 0, tries = 0;
-    size_t turn = 0;
-    for (unsigned second = 0; second < 600 && done < FLEET; second++) {
+    memset(due, 0, sizeof due);
+    comeback_init(&c, now.mono);
+    while (done < FLEET && now.wall < 2000) {
         for (size_t i = 0; i < FLEET; i++) {
-            if (due[i] >= 0 && due[i] <= now.wall && queued[i] == 0) {
-                queued[i] = now.mono;
-            }
-        }
-        /* Refusals are cheap: ten of them cost as much as one that is taken. */
-        unsigned budget = PACE * 10;
-        for (size_t n = 0; n < FLEET && budget >= 10; n++, turn = (turn + 1) % FLEET) {
-            if (queued[turn] == 0) {
+            if (due[i] < 0 || due[i] > now.wall) {
                 continue;
             }
             tries++;
-            uint32_t after = comeback_admit(&c, now, now.mono - queued[turn], slot[turn], 14400);
-            queued[turn] = 0;
-            budget -= after == 0 ? 10 : 1;
-            if (after == 0) {
-                due[turn] = -1;
-                done++;
+            if (waiting < QUEUE) {
+                queue[waiting++] = (uint16_t)i;
+                due[i] = INT64_MAX;
             } else {
-                due[turn] = slot[turn] = now.wall + after;
+                due[i] = now.wall + comeback_slot(&c, now.mono);
             }
         }
+        /* Refusals are cheap: ten of them cost as much as one that is taken. */
+        size_t n = 0;
+        for (unsigned budget = PACE * 10; n < waiting && budget >= 10; n++) {
+            uint32_t backlog = (uint32_t)(waiting - n - 1);
+            uint32_t after = comeback_admit(&c, now, backlog, slot[queue[n]]);
+            budget -= after == 0 ? 10 : 1;
+            done += after == 0;
+            due[queue[n]] = after == 0 ? -1 : now.wall + after;
+            slot[queue[n]] = after == 0 ? 0 : now.wall + after;
+        }
+        waiting -= n;
+        memmove(queue, queue + n, waiting * sizeof queue[0]);
         now.mono += AMM_SECOND;
         now.wall++;
     }
     assert_int_equal(done, FLEET);
     assert_true(now.wall < 1000 + 3 * FLEET / PACE);
-    assert_true(tries < 3 * FLEET);
+    assert_true(tries < 4 * FLEET);
 }
 
 int main(void)
@@ -187,6 +203,7 @@ int main(void)
         cmocka_unit_test(two_copies_are_found_whatever_their_pace),
         cmocka_unit_test(a_calm_server_sends_nobody_away),
         cmocka_unit_test(slots_are_spread_by_capacity),
+        cmocka_unit_test(nobody_is_sent_away_for_longer_than_the_longest_interval),
         cmocka_unit_test(who_comes_in_its_slot_waits_longer_before_it_is_sent_away_again),
         cmocka_unit_test(a_fleet_that_comes_at_once_is_served_at_the_servers_pace),
     };
