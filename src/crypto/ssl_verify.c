@@ -93,11 +93,12 @@ int amm_ssl_check_path(X509_STORE_CTX *chain, const struct amm_ssl_rules *rules,
                        struct amm_ssl_verdict *verdict)
 {
     X509_VERIFY_PARAM *param = X509_STORE_CTX_get0_param(chain);
-    X509_VERIFY_PARAM_set_time(param, rules->wall);
     X509_VERIFY_PARAM_set_depth(param, CHAIN_MAX - 2); /* counts what is between leaf and anchor */
     X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_PARTIAL_CHAIN | X509_V_FLAG_TRUSTED_FIRST);
     if (rules->any_date) {
         X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_NO_CHECK_TIME);
+    } else {
+        X509_VERIFY_PARAM_set_time(param, rules->wall); /* has precedence over that flag */
     }
     if (rules->any_leaf_date) {
         X509_STORE_CTX_set_verify_cb(chain, forgive_leaf_dates);

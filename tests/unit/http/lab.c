@@ -46,9 +46,9 @@ void lab_pki_make(struct lab_pki *pki)
 {
     int64_t now = amm_now().wall;
     enum amm_certificate_role ca = AMM_CERTIFICATE_CA;
-    lab_issue(&pki->server_ca, ca, "server CA", NULL, now - 400 * DAY, now + DAY);
-    lab_issue(&pki->gateway_ca, ca, "gateway CA", NULL, now - 400 * DAY, now + DAY);
-    lab_issue(&pki->other_ca, ca, "other CA", NULL, now - 400 * DAY, now + DAY);
+    lab_issue(&pki->server_ca, ca, "server CA", NULL, now - 400 * DAY, now + 30 * DAY);
+    lab_issue(&pki->gateway_ca, ca, "gateway CA", NULL, now - 400 * DAY, now + 30 * DAY);
+    lab_issue(&pki->other_ca, ca, "other CA", NULL, now - 400 * DAY, now + 30 * DAY);
     lab_issue(&pki->server, AMM_CERTIFICATE_SERVER, "amm-manager", &pki->server_ca, now - DAY,
               now + DAY);
     lab_issue(&pki->gateway, AMM_CERTIFICATE_GATEWAY, "gw-1", &pki->gateway_ca, now - DAY,
