@@ -127,10 +127,23 @@ struct http_connection http_connection(const struct amm_http_fields *fields)
     return is;
 }
 
+bool http_has_tab_beside(struct amm_view value)
+{
+    const uint8_t *before = value.data - 1, *behind = value.data + value.len;
+    while (*before == ' ') {
+        before--;
+    }
+    while (*behind == ' ') {
+        behind++;
+    }
+    return *before == '\t' || *behind == '\t';
+}
+
 /* One Content-Length of a request: as it is written by everyone. */
 static enum http_rule strict_length(struct amm_view value, uint64_t *length)
 {
-    bool good = http_number(value, length) && (value.data[0] != '0' || value.len == 1);
+    bool good = http_number(value, length) && (value.data[0] != '0' || value.len == 1) &&
+                !http_has_tab_beside(value);
     return good ? RULE_NONE : RULE_LENGTH_VALUE;
 }
 
@@ -168,9 +181,8 @@ enum amm_http_result http_frame(struct http_frame *frame, const struct http_scan
             }
             lengths++;
         } else if (amm_http_is(fields->at[i].name, "transfer-encoding")) {
-            rule = codings > 0                      ? RULE_CODING_TWICE
-                   : !amm_http_is(value, "chunked") ? RULE_CODING_UNKNOWN
-                                                    : RULE_NONE;
+            bool good = amm_http_is(value, "chunked") && !http_has_tab_beside(value);
+            rule = codings > 0 ? RULE_CODING_TWICE : good ? RULE_NONE : RULE_CODING_UNKNOWN;
             codings++;
         }
         rule = rule == RULE_NONE && lengths > 0 && codings > 0 ? RULE_LENGTH_AND_CODING : rule;

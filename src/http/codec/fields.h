@@ -15,6 +15,10 @@ struct http_connection {
 
 struct http_connection http_connection(const struct amm_http_fields *fields);
 
+/* True if a tab stands beside the value of a field that was parsed: a blank to the RFC; to others a
+ * part of the value, which then is an unknown coding or host. */
+bool http_has_tab_beside(struct amm_view value);
+
 /* What Content-Length and Transfer-Encoding say. NO_BODY: neither is there. */
 struct http_frame {
     enum amm_http_framing framing;

@@ -53,6 +53,37 @@ static enum http_rule target_byte(struct target *target, uint8_t byte)
     return http_in(set, byte) ? RULE_NONE : RULE_TARGET_BYTE;
 }
 
+/* "." or "..", each dot perhaps as %2e. */
+static bool is_dots(struct amm_view segment)
+{
+    unsigned dots = 0;
+    while (segment.len > 0) {
+        bool plain = segment.data[0] == '.';
+        if (!plain && !(segment.len > 2 && amm_http_is(amm_view(segment.data, 3), "%2e"))) {
+            return false;
+        }
+        size_t len = plain ? 1 : 3;
+        segment = amm_view(segment.data + len, segment.len - len);
+        dots++;
+    }
+    return dots == 1 || dots == 2;
+}
+
+static bool has_dots(struct amm_view path)
+{
+    const uint8_t *at = path.data, *end = at + path.len;
+    while (at < end) {
+        at++; /* the slash */
+        const uint8_t *slash = memchr(at, '/', (size_t)(end - at));
+        const uint8_t *stop = slash ? slash : end;
+        if (is_dots(amm_view(at, (size_t)(stop - at)))) {
+            return true;
+        }
+        at = stop;
+    }
+    return false;
+}
+
 /* "/path?query" up to the blank. */
 static enum amm_http_result parse_origin(struct http_scan *scan, struct amm_http_request *out)
 {
@@ -78,7 +109,7 @@ static enum amm_http_result parse_origin(struct http_scan *scan, struct amm_http
     out->path = amm_view(start, question ? (size_t)(question - start) : out->target.len);
     out->query = question ? amm_view(question + 1, (size_t)(scan->at - question - 1))
                           : amm_view(scan->at, 0);
-    return AMM_HTTP_OK;
+    return has_dots(out->path) ? http_scan_break(scan, RULE_TARGET_DOTS) : AMM_HTTP_OK;
 }
 
 static enum amm_http_result parse_target(struct http_scan *scan, struct amm_http_request *out)
@@ -180,7 +211,25 @@ static enum http_rule judge_host(struct amm_http_request *out)
     if (hosts == 0) {
         return out->minor >= 1 ? RULE_HOST_MISSING : RULE_NONE;
     }
-    return hosts > 1 ? RULE_HOST_TWICE : is_host(out->host) ? RULE_NONE : RULE_HOST_VALUE;
+    return hosts > 1                                               ? RULE_HOST_TWICE
+           : is_host(out->host) && !http_has_tab_beside(out->host) ? RULE_NONE
+                                                                   : RULE_HOST_VALUE;
+}
+
+/* Who asks, for what, under which condition: one reader could take the first, another the last. */
+static bool has_twins(const struct amm_http_fields *fields)
+{
+    static const char *const single[] = {
+        "authorization", "content-type",        "origin",   "expect",        "if-modified-since",
+        "if-match",      "if-unmodified-since", "if-range", "if-none-match", "content-range",
+        "range",
+    };
+    for (size_t i = 0; i < sizeof single / sizeof single[0]; i++) {
+        if (amm_http_field_count(fields, single[i]) > 1) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static bool is_bodiless(struct amm_view method)
@@ -206,11 +255,10 @@ static enum http_rule judge_connection(struct amm_http_request *out)
     if (out->minor == 0) {
         return RULE_NONE; /* knows neither expectations nor upgrades */
     }
-    size_t expectations = amm_http_field_count(&out->fields, "expect");
-    if (expectations > 1 || (expectations == 1 && !amm_http_is(expect, "100-continue"))) {
+    if (expect.data != NULL && !amm_http_is(expect, "100-continue")) {
         return RULE_EXPECTATION;
     }
-    out->expect_continue = expectations > 0 && body;
+    out->expect_continue = expect.data != NULL && body;
     out->upgrade = connection.upgrade && amm_http_field_count(&out->fields, "upgrade") > 0;
     return out->upgrade && body ? RULE_UPGRADE_BODY : RULE_NONE;
 }
@@ -219,6 +267,7 @@ static enum amm_http_result judge(struct http_scan *scan, struct amm_http_reques
 {
     struct http_frame frame;
     enum http_rule rule = judge_host(out);
+    rule = rule == RULE_NONE && has_twins(&out->fields) ? RULE_FIELD_TWICE : rule;
     if (rule != RULE_NONE) {
         return http_scan_break(scan, rule);
     }

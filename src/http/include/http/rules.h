@@ -13,6 +13,7 @@
     X(TARGET_BYTE, "target-byte", 400, "the request target has a byte that has to be encoded")     \
     X(TARGET_ESCAPE, "target-escape", 400,                                                         \
       "a '%' in the path is not followed by two hex digits, or encodes NUL")                       \
+    X(TARGET_DOTS, "target-dots", 400, "a segment of the path is '.' or '..', perhaps encoded")    \
     X(TARGET_LENGTH, "target-length", 414, "the request target is longer than 8192 bytes")         \
     X(REQUEST_LINE, "request-line", 400,                                                           \
       "the request line is not METHOD, target and HTTP/x.y, one blank between them")               \
@@ -27,6 +28,8 @@
     X(FIELD_FOLDED, "field-folded", 400, "a field line begins with a blank")                       \
     X(FIELD_VALUE, "field-value", 400, "a field value has a control byte")                         \
     X(FIELD_COUNT, "field-count", 431, "there are more than 64 field lines")                       \
+    X(FIELD_TWICE, "field-twice", 400,                                                             \
+      "a field that stands for one thing is there more than once")                                 \
     X(HOST_MISSING, "host-missing", 400, "HTTP/1.1 without a Host field")                          \
     X(HOST_TWICE, "host-twice", 400, "there is more than one Host field")                          \
     X(HOST_VALUE, "host-value", 400, "the Host field is not a name or address with a port")        \
