@@ -160,7 +160,7 @@ const char *amm_msci_allowed(const struct amm_msci *msci, char out[AMM_MSCI_ERRO
         amm_write_str(&w, "https://HOST:PORT");
         break;
     case AMM_MSCI_TOKEN:
-        amm_write_str(&w, "the whole text that begins with amm1.");
+        amm_write_str(&w, "amm1 and all that follows, as one text");
         break;
     }
     out[amm_writer_len(&w)] = '\0';

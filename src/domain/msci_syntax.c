@@ -1,6 +1,7 @@
 #include "msci_syntax.h"
 
 #include "base/address.h"
+#include "domain/token.h"
 
 #include <arpa/inet.h>
 #include <inttypes.h>
@@ -11,8 +12,6 @@ enum {
     LABEL_MAX = 63,
     DECIMALS = 6,
     CHECK_IN_PORT = 8443, /* GP-1 */
-    TOKEN_SECRET = 22,    /* base64url of 16 bytes */
-    TOKEN_KEY = 43,       /* base64url of 32 bytes */
 };
 
 static bool is_blank(uint8_t c)
@@ -348,21 +347,17 @@ bool msci_url(struct amm_view text, char *out)
 
 bool msci_token(struct amm_view text, char *out)
 {
-    enum { SECOND = 5 + TOKEN_SECRET, WHOLE = SECOND + 1 + TOKEN_KEY };
+    struct amm_token token;
     out[0] = '\0';
     if (text.len == 0) {
         return true;
     }
-    if (text.len != WHOLE || memcmp(text.data, "amm1.", 5) != 0 || text.data[SECOND] != '.') {
+    if (text.len != AMM_TOKEN_TEXT - 1) {
         return false;
     }
-    for (size_t i = 5; i < WHOLE; i++) {
-        uint8_t c = text.data[i];
-        if (i != SECOND && !is_letter(c) && !is_digit(c) && c != '-' && c != '_') {
-            return false;
-        }
-    }
-    memcpy(out, text.data, WHOLE);
-    out[WHOLE] = '\0';
-    return true;
+    memcpy(out, text.data, text.len);
+    out[text.len] = '\0';
+    bool ok = amm_token_parse(&token, out);
+    amm_wipe(&token, sizeof token);
+    return ok;
 }
