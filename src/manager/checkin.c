@@ -313,6 +313,7 @@ bool checkin_take(struct fleet *fleet, struct fleet_gateway *gateway,
         return true;
     }
     bool good = age != CHECKIN_NEW || take_new(&t, input->digest);
+    fleet_sync_update(gateway);
     answer->events = gateway->events_seen;
     answer->interval = fleet_interval(gateway);
     /* A repetition is told what it was told. An older one is answered for politeness only. */

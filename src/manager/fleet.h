@@ -166,6 +166,7 @@ struct fleet_gateway {
     char *note;                /* of the operators; "" */
     struct fleet_identity *identities;
     uint8_t kind, access; /* enum fleet_kind, fleet_access */
+    uint32_t interval;    /* seconds; see fleet_interval */
     uint8_t sync;         /* enum fleet_sync, kept up to date */
     bool clone_flag;     /* two live uses of its identity were seen and nobody has said otherwise */
     char *access_reason; /* why it is quarantined or revoked; NULL */
@@ -389,6 +390,6 @@ bool fleet_effective(const struct fleet_gateway *gateway, uint32_t id, char *out
 bool fleet_tunnel_address(const struct fleet_gateway *gateway, char out[16]);
 /* Copies the text; NULL takes it away. Memory only. */
 void fleet_tunnel_error(struct fleet_gateway *gateway, const char *text, int64_t now);
-/* Works out `sync` anew: of one, or of all below a group. */
+/* Works out `sync` and `interval` anew: of one, or of all below a group. */
 void fleet_sync_update(struct fleet_gateway *gateway);
 void fleet_sync_update_below(struct fleet *fleet, struct fleet_group *group);

@@ -28,9 +28,12 @@ const char *fleet_sync_text(enum fleet_sync sync)
     return sync < FLEET_SYNCS ? syncs[sync].text : "unknown";
 }
 
+static uint32_t interval_of(const struct fleet_gateway *gateway);
+
 void fleet_sync_update(struct fleet_gateway *gateway)
 {
     enum fleet_sync sync;
+    gateway->interval = interval_of(gateway);
     if (gateway->kind == FLEET_OPENVPN) {
         sync = FLEET_SYNC_NONE;
     } else if (gateway->last_checkin == 0) {
@@ -136,6 +139,11 @@ bool fleet_effective(const struct fleet_gateway *gateway, uint32_t id, char *out
 /* ---- time ---- */
 
 uint32_t fleet_interval(const struct fleet_gateway *gateway)
+{
+    return gateway->interval;
+}
+
+static uint32_t interval_of(const struct fleet_gateway *gateway)
 {
     char text[AMM_MSCI_VALUE];
     uint32_t interval = FLEET_INTERVAL;
