@@ -213,6 +213,7 @@ static void fail(struct amm_http_client *client, struct amm_http_event *out, con
     client->state = CLIENT_OVER;
     client->deadline = AMM_NEVER;
     forget_request(client);
+    http_stream_hang_up(&client->stream);
     *out = (struct amm_http_event){
         .kind = AMM_HTTP_EVENT_FAILED, .error = client->error, .tls_failure = client->tls_failure};
 }
@@ -462,6 +463,9 @@ static void finish(struct amm_http_client *client, struct amm_http_event *out)
     client->state = keep_alive ? CLIENT_IDLE : CLIENT_OVER;
     client->deadline = AMM_NEVER;
     client->interest = AMM_READ;
+    if (!keep_alive) {
+        http_stream_hang_up(&client->stream);
+    }
     *out = (struct amm_http_event){
         .kind = AMM_HTTP_EVENT_DONE, .response = &client->response, .keep_alive = keep_alive};
 }
