@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct directory;
+struct fleet;
 
 enum access_role { /* numbers are stored */
                    ROLE_NONE,
@@ -64,13 +64,13 @@ struct actor {
 };
 
 /* The authorisation function. */
-bool access_allows(const struct directory *directory, const struct actor *actor,
-                   enum access_action action, const struct access_object *object);
+bool access_allows(struct fleet *fleet, const struct actor *actor, enum access_action action,
+                   const struct access_object *object);
 
 /* True if the actor could do `action` to some object: lists, which then filter by access_allows. */
 bool access_allows_somewhere(const struct actor *actor, enum access_action action);
 
 /* True if the actor may give or take this binding: he has at least as much himself, and at least
  * ROLE_TENANT_ADMIN there. */
-bool access_covers(const struct directory *directory, const struct actor *actor,
+bool access_covers(struct fleet *fleet, const struct actor *actor,
                    const struct access_binding *binding);

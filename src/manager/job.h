@@ -30,6 +30,7 @@ struct job {
     const struct amm_identity *client; /* LISTENER_GATEWAYS: proved at the TLS level, dates and
                                           revocation not judged; NULL: came without */
     bool is_tls, resumed;
+    bool in_tunnel; /* came to a tunnel address */
     bool is_head;
 };
 
@@ -100,6 +101,8 @@ void job_not_found(struct job *job);
 
 /* Ids are JSON strings. */
 json_t *job_json_id(int64_t id);
+/* The member "id" of the last item of a page: its `next`. */
+int64_t job_id_of_last(const json_t *items);
 
 /* ---- deferred ---- */
 

@@ -24,12 +24,14 @@
 #include <stdint.h>
 
 struct core;
+struct front;
 struct directory;
 struct audit;
 struct stream;
 struct fleet;
 struct enrolment;
 struct tunnel;
+struct limits;
 struct metrics;
 
 struct manager {
@@ -39,10 +41,12 @@ struct manager {
     struct amm_random random;
 
     struct core *core;           /* queue, timers, descriptors, workers (core.c) */
-    struct directory *directory; /* tenants, groups, users, logins, tokens (directory.h) */
+    struct front *front;         /* listeners (front.h) */
+    struct directory *directory; /* users, logins, tokens (directory.h) */
+    struct limits *limits;       /* rates (limits.h) */
     struct audit *audit;         /* end of the chain (audit.h) */
     struct stream *stream;       /* event streams (stream.h) */
-    struct fleet *fleet;         /* gateways (fleet.h) */
+    struct fleet *fleet;         /* tenants, groups, gateways (fleet.h) */
     struct enrolment *enrolment; /* identities, tokens, amm-cad (enrolment.h) */
     struct tunnel *tunnel;       /* places, amm-tunneld (tunnel.h) */
 };
@@ -115,12 +119,16 @@ enum manager_listener {
     LISTENER_GATEWAYS = 2, /* check-in, EST, time: TLS, certificate of a gateway optional */
     LISTENER_LOCAL = 4,    /* unix socket of ammctl: uid 0 is the system administrator */
     LISTENER_METRICS = 8,
+    LISTENER_TUNNEL = 16, /* sockets on the tunnel addresses; jobs see LISTENER_GATEWAYS */
 };
 
-/* Any thread: a listening socket that came later (from amm-tunneld) gets served like
- * LISTENER_GATEWAYS; the descriptor is taken over. It stops when the socket is shut down by its
- * giver. */
-bool manager_listen_gateways(struct manager *m, int fd);
+/* Any thread: a listening socket on a tunnel address, from amm-tunneld; served like
+ * LISTENER_GATEWAYS, with job->in_tunnel. The descriptor is taken over, whatever the result. */
+bool manager_listen_tunnel(struct manager *m, int fd);
+
+/* Any thread: closes all of those; connections go on. Before new ones come from another
+ * amm-tunneld. */
+void manager_unlisten_tunnel(struct manager *m);
 
 /* ---- the state of the store ---- */
 

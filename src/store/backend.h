@@ -54,6 +54,7 @@ struct amm_store {
     const struct backend *backend;
     unsigned depth; /* savepoints that are open */
     bool is_new;
+    enum amm_store_result failure; /* since begin; set by the backend, not for conflicts */
     char error[AMM_STORE_ERROR];
     struct amm_rows rows[AMM_STATEMENT_COUNT];
     struct amm_rows refused; /* for a query of a statement whose rows are still open */

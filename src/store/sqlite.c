@@ -48,6 +48,9 @@ static enum amm_store_result fail(struct sqlite_store *s, int code, const char *
     enum amm_store_result result = sqlite_result(code);
     snprintf(s->store.error, sizeof s->store.error, "%s: %s (SQLite %d)", what,
              sqlite3_errmsg(s->db), sqlite3_extended_errcode(s->db));
+    if (result != AMM_STORE_CONFLICT) {
+        s->store.failure = result;
+    }
     if (result != AMM_STORE_CONFLICT && !sqlite3_get_autocommit(s->db)) {
         sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
         s->store.depth = 0;

@@ -62,9 +62,15 @@ bool amm_store_in_transaction(const struct amm_store *store)
     return store->backend->in_transaction(store);
 }
 
+enum amm_store_result amm_store_failure(const struct amm_store *store)
+{
+    return store->failure;
+}
+
 enum amm_store_result amm_store_begin(struct amm_store *store)
 {
     store->depth = 0;
+    store->failure = AMM_STORE_OK;
     return store->backend->control(store, STORE_BEGIN, 0);
 }
 

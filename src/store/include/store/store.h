@@ -75,6 +75,9 @@ void amm_store_rollback(struct amm_store *store); /* without a transaction: noth
  * and begin may be called again. */
 bool amm_store_in_transaction(const struct amm_store *store);
 
+/* What ended the last transaction that did not end by itself; OK if none did since begin. */
+enum amm_store_result amm_store_failure(const struct amm_store *store);
+
 /* Savepoints nest. `back` undoes what was written since the matching `savepoint`; `release` keeps
  * it. Each ends the savepoint. */
 enum amm_store_result amm_store_savepoint(struct amm_store *store);

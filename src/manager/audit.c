@@ -1,0 +1,99 @@
+#include "manager/audit.h"
+
+#include "base/bytes.h"
+#include "manager/audit_chain.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { DETAIL_MAX = 1000 };
+
+struct audit {
+    int64_t id; /* of the last row */
+    uint8_t hash[AUDIT_HASH];
+};
+
+struct audit *audit_new(struct amm_store *store, char *error, size_t room)
+{
+    struct audit *audit = calloc(1, sizeof *audit);
+    if (audit == NULL) {
+        snprintf(error, room, "out of memory");
+        return NULL;
+    }
+    struct amm_rows *rows = amm_store_query(store, AMM_SQL_AUDIT_LAST, AMM_WITHOUT);
+    if (amm_rows_next(rows)) {
+        struct amm_view hash = amm_rows_view(rows, 1);
+        audit->id = amm_rows_number(rows, 0);
+        memcpy(audit->hash, hash.data, hash.len < AUDIT_HASH ? hash.len : AUDIT_HASH);
+    }
+    if (amm_rows_end(rows) != AMM_STORE_OK) {
+        snprintf(error, room, "cannot read the audit log: %s", amm_store_error(store));
+        free(audit);
+        return NULL;
+    }
+    return audit;
+}
+
+struct audit *audit_free(struct audit *audit)
+{
+    free(audit);
+    return NULL;
+}
+
+void audit_end(const struct audit *audit, int64_t *id, uint8_t hash[AUDIT_HASH])
+{
+    *id = audit->id;
+    memcpy(hash, audit->hash, AUDIT_HASH);
+}
+
+static void go_back(struct manager *m, void *data)
+{
+    memcpy(m->audit, data, sizeof *m->audit);
+}
+
+/* Text that a terminal or a reader line by line takes for what it is. */
+static void clean(char *out, size_t room, const char *text)
+{
+    size_t len = 0;
+    for (const unsigned char *at = (const unsigned char *)text; *at != '\0' && len + 1 < room;
+         at++) {
+        out[len++] = *at < ' ' || *at == 0x7f ? '_' : (char)*at;
+    }
+    while (len > 0 && len + 1 == room && ((unsigned char)out[len - 1] & 0x80)) {
+        len--; /* a character that was cut */
+    }
+    out[len] = '\0';
+}
+
+bool audit_add(struct manager *m, const struct audit_entry *entry)
+{
+    struct audit *audit = m->audit;
+    char actor[200], remote[80], action[200], object[200], result[64], detail[DETAIL_MAX + 1];
+    clean(actor, sizeof actor, entry->actor);
+    clean(remote, sizeof remote, entry->remote);
+    clean(action, sizeof action, entry->action);
+    clean(object, sizeof object, entry->object);
+    clean(result, sizeof result, entry->result);
+    clean(detail, sizeof detail, entry->detail);
+    struct audit_row row = {.id = audit->id + 1,
+                            .at = m->now.wall,
+                            .tenant = entry->tenant,
+                            .text = {amm_view_str(actor), amm_view_str(remote),
+                                     amm_view_str(action), amm_view_str(object),
+                                     amm_view_str(result), amm_view_str(detail)}};
+    uint8_t hash[AUDIT_HASH];
+    if (!audit_row_hash(audit->hash, &row, hash)) {
+        return false;
+    }
+    manager_undo(m, go_back, audit, sizeof *audit);
+    if (amm_store_run(m->store, AMM_SQL_AUDIT_ADD,
+                      AMM_WITH(amm_number(row.id), amm_number(row.at), amm_number(row.tenant),
+                               amm_text(actor), amm_text(remote), amm_text(action),
+                               amm_text(object), amm_text(result), amm_text(detail),
+                               amm_blob(hash, sizeof hash))) != AMM_STORE_OK) {
+        return false;
+    }
+    audit->id = row.id;
+    memcpy(audit->hash, hash, sizeof hash);
+    return true;
+}

@@ -1,0 +1,128 @@
+/* The keys of [manager]: what can be checked one value at a time. A part of the manager adds its
+ * keys in a block of its own. */
+#include "manager/config.h"
+
+#include <stdio.h>
+#include <sys/un.h>
+
+static bool add_listen(struct manager_listen *listen, struct amm_view value, char *error,
+                       size_t room)
+{
+    char text[AMM_CONF_TEXT] = "";
+    if (value.len > 0 && value.len < sizeof text) {
+        memcpy(text, value.data, value.len);
+    }
+    if (listen->n == MANAGER_LISTEN_MAX) {
+        snprintf(error, room, "is one too many (allowed: %d)", MANAGER_LISTEN_MAX);
+        return false;
+    }
+    if (!amm_address_parse(&listen->at[listen->n], text, 0)) {
+        snprintf(error, room, "is no address with a port (allowed: as in 192.0.2.1:443, [::]:443)");
+        return false;
+    }
+    listen->n++;
+    return true;
+}
+
+static bool parse_console(void *into, struct amm_view value, char *error, size_t room)
+{
+    return add_listen(&((struct manager_config *)into)->console, value, error, room);
+}
+
+static bool parse_gateways(void *into, struct amm_view value, char *error, size_t room)
+{
+    return add_listen(&((struct manager_config *)into)->gateways, value, error, room);
+}
+
+static bool parse_metrics(void *into, struct amm_view value, char *error, size_t room)
+{
+    return add_listen(&((struct manager_config *)into)->metrics, value, error, room);
+}
+
+static void *begin_manager(void *config, struct amm_view name, char *error, size_t room)
+{
+    (void)name, (void)error, (void)room;
+    return config;
+}
+
+static const struct amm_conf_section sections[] = {
+    {"", false, NULL, NULL, false},
+    {"port", true, NULL, NULL, false},
+    {"cad", false, NULL, NULL, false},
+    {"manager", false, "The manager, ammd: console, API and check-ins.", begin_manager, false},
+    {.name = NULL},
+};
+
+#define AT(member) offsetof(struct manager_config, member)
+#define TEXT(name, member, initial, min, max, doc)                                                 \
+    {                                                                                              \
+        "manager", name, AMM_CONF_STRING, AT(member), min, max, NULL, initial, false, doc, NULL    \
+    }
+#define FILE_TEXT(name, member, initial, doc)                                                      \
+    {                                                                                              \
+        "manager", name, AMM_CONF_STRING, AT(member), 0, 0, NULL, initial, true, doc, NULL         \
+    }
+#define NUMBER(name, member, initial, min, max, doc)                                               \
+    {                                                                                              \
+        "manager", name, AMM_CONF_NUMBER, AT(member), min, max, NULL, initial, false, doc, NULL    \
+    }
+#define SECONDS(name, member, initial, min, max, doc)                                              \
+    {                                                                                              \
+        "manager", name, AMM_CONF_DURATION, AT(member), min, max, NULL, initial, false, doc, NULL  \
+    }
+#define LISTEN(name, parse, doc)                                                                   \
+    {                                                                                              \
+        "manager", name, AMM_CONF_LIST, 0, 0, 0, NULL, NULL, false, doc, parse                     \
+    }
+
+enum { SOCKET_PATH_MAX = sizeof((struct sockaddr_un *)NULL)->sun_path - 1, PATH_MAX_HERE = 200 };
+
+static const struct amm_conf_key keys[] = {
+    TEXT("user", user, "ammd", 1, 0,
+         "User (name or number) that ammd runs as once its sockets are "
+         "open."),
+    TEXT("database", database, "/var/lib/amm/fleet.db", 1, PATH_MAX_HERE,
+         "The database. Its folder belongs to `user`, and is made if it is missing."),
+    TEXT("backups", backups, "/var/lib/amm/backups", 1, PATH_MAX_HERE,
+         "Folder that backups are written to."),
+    TEXT("socket", socket, "/run/amm/ammd.sock", 1, SOCKET_PATH_MAX,
+         "Where ammctl asks; root is the system administrator there."),
+    LISTEN("console", parse_console,
+           "ADDRESS:PORT of console and API. Without any: [::]:443 with a certificate, "
+           "127.0.0.1:8080 without one."),
+    FILE_TEXT("console-certificate", console_certificate, "",
+              "Certificate of the console with its chain (PEM). Empty: plain HTTP, on loopback "
+              "addresses only."),
+    FILE_TEXT("console-key", console_key, "", "Its private key."),
+    TEXT("console-names", console_names, "", 0, 0,
+         "Names by which browsers reach the console, separated by blanks; requests for others are "
+         "refused. Empty: any name."),
+    LISTEN("gateways", parse_gateways,
+           "ADDRESS:PORT of check-ins, enrolment and time. Without any: [::]:8443."),
+    FILE_TEXT("gateways-certificate", gateways_certificate, "",
+              "Certificate that gateways see. Empty: manager.crt in the pki folder."),
+    FILE_TEXT("gateways-key", gateways_key, "",
+              "Its private key. Empty: manager.key in the pki folder."),
+    FILE_TEXT("gateways-ca", gateways_ca, "",
+              "Certificates that gateways must be signed by. Empty: gateways-ca.crt in the pki "
+              "folder."),
+    LISTEN("metrics", parse_metrics,
+           "ADDRESS:PORT of /metrics, plain HTTP without a login. Without any: 127.0.0.1:9480."),
+    NUMBER("front-threads", front_threads, "0", 0, MANAGER_THREADS_MAX,
+           "Threads that do TLS and HTTP. 0: by the number of CPUs."),
+    NUMBER("workers", workers, "2", 1, MANAGER_THREADS_MAX,
+           "Threads for what is slow: passwords, backups."),
+    NUMBER("queue", queue, "4096", 16, 1000000,
+           "Requests of gateways that may wait; more are told to come again."),
+    NUMBER("connections", connections, "16384", 16, 1000000, "Connections at most."),
+    SECONDS("login-idle", login_idle, "30m", 60, 604800,
+            "A login ends when nothing was asked for so long."),
+    SECONDS("login-life", login_life, "12h", 300, 2592000, "A login ends after this in any case."),
+    NUMBER("api-rate", api_rate, "6000", 0, 1000000,
+           "Requests a minute of one login or API token. 0: no limit."),
+    NUMBER("login-rate", login_rate, "20", 1, 100000,
+           "Attempts to log in, a minute, from one network (/24, /56)."),
+    {.name = NULL},
+};
+
+const struct amm_conf_schema manager_schema = {"ammd", sections, keys};
