@@ -2,9 +2,9 @@
 """Turns comparisons around, one at a time, and expects the tests to notice.
 
 The comparisons are those that keep strangers out: the handshake cookie, the control-channel wrap, the replay
-windows, the data channel's authentication and the inner checks. Each mutant is built in a scratch copy of the
-tree. First the tests named beside it run, which is quick; a mutant that they let live must be caught by the
-whole unit and golden suites. Exit status 1 if one survives, does not compile, or is no longer in the source.
+windows, the data channel's authentication and the inner checks; and those that frame HTTP messages. Each mutant
+is built in a scratch copy of the tree. First the tests named beside it run, which is quick; a mutant that they
+let live must be caught by the whole unit and golden suites. Exit status 1 if one survives, does not compile, or is no longer in the source.
 
     mutate.py [-k WORD] [-l] [--scratch DIR]
 
@@ -23,6 +23,7 @@ TEST_SECONDS = 60  # a mutant may loop for ever; that is noticed, too
 
 DATA = "tests/unit/data/test_"
 PROTO = "tests/unit/proto/test_"
+HTTP = "tests/unit/http/test_http_"
 
 # (file, programs that should notice, [(text, replacement)]); the text stands in the file exactly once.
 TABLE = [
@@ -326,6 +327,105 @@ TABLE = [
         ("session->tag == ref->tag ?", "ref->tag != 0 ?"),
         ("ref->thread != engine->config.thread ||", ""),
         ("if (n == NULL || n->step != STEP_VERDICT) {", "if (n == NULL) {"),
+    ]),
+    ("src/http/codec/scan.c", [HTTP + "request", HTTP + "response"], [
+        ("bytes.len >= AMM_HTTP_HEAD_MAX", "bytes.len > AMM_HTTP_HEAD_MAX"),
+        ("if (!scan->tolerant) {", "if (scan->tolerant) {"),
+        ("if (!scan->tolerant) {", "if (false) {"),
+        ("if (scan->at[1] != '\\n') {", "if (false) {"),
+        ("text.len > 0 && text.len <= 18", "text.len <= 18"),
+        ("text.len > 0 && text.len <= 18", "text.len > 0 && text.len <= 19"),
+        ("text.len > 0 && text.len <= 18", "text.len > 0"),
+    ]),
+    ("src/http/codec/fields.c", [HTTP + "request", HTTP + "response"], [
+        ("while (scan->tolerant && name->len > 0", "while (name->len > 0"),
+        ("*scan->at != ':' || name->len == 0", "*scan->at != ':'"),
+        ("if (http_is_blank(*scan->at)) {", "if (false) {"),
+        ("fields->n == AMM_HTTP_FIELDS_MAX", "fields->n == AMM_HTTP_FIELDS_MAX - 1"),
+        ("*before == '\\t' || *behind", "*behind"),
+        ("*before == '\\t' || *behind == '\\t'", "*before == '\\t'"),
+        ("(value.data[0] != '0' || value.len == 1) &&", "true &&"),
+        ("!first && value != *length", "false"),
+        ("lengths > 0 ? RULE_LENGTH_TWICE : strict", "strict"),
+        ("codings > 0 ? RULE_CODING_TWICE : good", "good"),
+        ("good ? RULE_NONE : RULE_CODING_UNKNOWN", "RULE_NONE"),
+        ("lengths > 0 && codings > 0 ?", "false ?"),
+        ("codings > 0   ? AMM_HTTP_CHUNKED", "codings > 1   ? AMM_HTTP_CHUNKED"),
+    ]),
+    ("src/http/codec/request.c", [HTTP + "request"], [
+        ("scan->at - start < AMM_HTTP_METHOD_MAX", "scan->at - start <= AMM_HTTP_METHOD_MAX"),
+        ("|| *start == '-'", ""),
+        ("digit < 0 || nul", "digit < 0"),
+        ("digit < 0 || nul", "nul"),
+        ("byte == '%' && !target->in_query", "byte == '%'"),
+        ("scan->at - start == AMM_HTTP_TARGET_MAX", "scan->at - start > AMM_HTTP_TARGET_MAX"),
+        ("if (target.left > 0) {", "if (false) {"),
+        ("dots == 1 || dots == 2", "dots == 2"),
+        ("dots == 1 || dots == 2", "dots == 1"),
+        ("has_dots(out->path) ?", "false ?"),
+        ("if (*minor > 1) {", "if (*minor > 2) {"),
+        ("port <= UINT16_MAX", "true"),
+        ("at == host.len || at == 1", "at == host.len"),
+        ("out->minor >= 1 ? RULE_HOST_MISSING", "false ? RULE_HOST_MISSING"),
+        ("hosts > 1", "hosts > 2"),
+        ("has_twins(&out->fields) ?", "false ?"),
+        ("if (connection.names) {", "if (false) {"),
+        ("body && is_bodiless(out->method)", "false"),
+        ("!connection.close && (", "("),
+        ("(out->minor >= 1 || connection.keep_alive)", "true"),
+        ("if (out->minor == 0) {", "if (false) {"),
+        ("out->upgrade && body ?", "false ?"),
+        ("out->framing == AMM_HTTP_CHUNKED && out->minor == 0 ?", "false ?"),
+    ]),
+    ("src/http/codec/response.c", [HTTP + "response"], [
+        ("success && amm_view_equal", "false && amm_view_equal"),
+        ("out->keep_alive = !announced;", "out->keep_alive = true;"),
+        ("out->keep_alive &= !announced;", ""),
+        ("out->status != 304 && ", ""),
+        ("&& !amm_view_equal(method, amm_view_str(\"HEAD\"))", ""),
+        ("out->keep_alive &= out->framing != AMM_HTTP_TO_END;", ""),
+        ("out->keep_alive &= out->framing != AMM_HTTP_CHUNKED || out->minor >= 1;", ""),
+        ("out->keep_alive = false;", ""),
+    ]),
+    ("src/http/codec/body.c", [HTTP + "request", HTTP + "response"], [
+        ("body->left > (uint64_t)INT64_MAX >> 4", "false"),
+        ("body->left > (uint64_t)INT64_MAX >> 4", "body->left > UINT64_MAX >> 4"),
+        ("body->line <= 16, SIZE", "body->line <= 17, SIZE"),
+        ("if (body->state == SIZE_FIRST) {", "if (false) {"),
+        ("body->tolerant && http_is_blank", "http_is_blank"),
+        ("byte == '\\n' && !wants_lf", "false"),
+        ("body->line > AMM_HTTP_TRAILERS_MAX ?", "false ?"),
+        ("body->line > AMM_HTTP_CHUNK_LINE_MAX && byte", "false && byte"),
+        ("go(body, byte == '\\r', CONTENT_LF, RULE_CHUNK_END)", "go(body, true, CONTENT_LF, RULE_CHUNK_END)"),
+        ("go(body, byte == '\\n', SIZE_FIRST, RULE_CHUNK_END)", "go(body, true, SIZE_FIRST, RULE_CHUNK_END)"),
+    ]),
+    ("src/http/codec/write.c", [HTTP + "write"], [
+        ("w->failed |= !http_all_in(&http_value_class, value);", ""),
+        ("name.len == 0 || !http_all_in(&http_token_class, name)", "name.len == 0"),
+        ("target.len == 0 || !http_all_in(&http_query_class, target)", "target.len == 0"),
+        ("method.len == 0 || !http_all_in(&http_method_class, method)", "method.len == 0"),
+        ("w->failed |= len == 0;", ""),
+    ]),
+    ("src/http/codec/target.c", [HTTP + "target"], [
+        ("byte >= ' ' && byte != 0x7f", "true"),
+        ("byte >= 0xc2 && byte <= 0xf4", "byte >= 0xc0 && byte <= 0xf4"),
+        ("byte >= 0xc2 && byte <= 0xf4", "byte >= 0xc2"),
+        ("byte == 0xe0 ? 0xa0", "byte == 0xe0 ? 0x80"),
+        ("byte == 0xed ? 0x9f", "byte == 0xed ? 0xbf"),
+        ("byte == 0xf0 ? 0x90", "byte == 0xf0 ? 0x80"),
+        ("byte == 0xf4 ? 0x8f", "byte == 0xf4 ? 0xbf"),
+        ("good = good && utf8.left == 0;", ""),
+        ("byte != '/' && !http_in", "!http_in"),
+        ("byte != '/' && !http_in(&http_unreserved_class, byte)", "byte != '/'"),
+        ("if (before.data[i] >= 'a') {", "if (false) {"),
+        ("segment.len == 0 ||", ""),
+        ("byte == 0 || byte", "byte"),
+    ]),
+    ("src/http/codec/range.c", [HTTP + "target"], [
+        ("from.len > 0 && a > b", "false"),
+        ("if (a >= size) {", "if (a > size) {"),
+        ("*last = b < size ?", "*last = b <= size ?"),
+        ("b < size ? size - b : 0", "size - b"),
     ]),
 ]
 

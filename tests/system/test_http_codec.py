@@ -100,7 +100,9 @@ class Nginx:
                     writer.write(data)
                     writer.write_eof()
                     await asyncio.wait_for(reader.read(), 30)  # to the end
-                except ConnectionError:
+                except TimeoutError:
+                    raise
+                except OSError:
                     pass  # it had seen enough; the log says what
                 writer.close()
 

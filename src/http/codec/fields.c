@@ -39,7 +39,7 @@ bool amm_http_field_has(const struct amm_http_fields *fields, const char *lower,
             continue;
         }
         while (http_next_element(&list, &element)) {
-            if (amm_http_is(element, token)) {
+            if (amm_http_is(http_token_of(element), token)) {
                 return true;
             }
         }
@@ -117,6 +117,7 @@ struct http_connection http_connection(const struct amm_http_fields *fields)
             continue;
         }
         while (http_next_element(&list, &element)) {
+            element = http_token_of(element);
             is.close |= amm_http_is(element, "close");
             is.keep_alive |= amm_http_is(element, "keep-alive");
             is.upgrade |= amm_http_is(element, "upgrade");

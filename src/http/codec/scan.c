@@ -105,10 +105,16 @@ bool http_next_element(struct amm_view *list, struct amm_view *element)
     }
     const uint8_t *comma = list->len > 0 ? memchr(list->data, ',', list->len) : NULL;
     size_t len = comma ? (size_t)(comma - list->data) : list->len;
-    const uint8_t *semicolon = len > 0 ? memchr(list->data, ';', len) : NULL;
-    *element = http_trim(amm_view(list->data, semicolon ? (size_t)(semicolon - list->data) : len));
+    *element = http_trim(amm_view(list->data, len));
     *list = comma ? amm_view(comma + 1, list->len - len - 1) : amm_view(NULL, 0);
     return true;
+}
+
+struct amm_view http_token_of(struct amm_view element)
+{
+    const uint8_t *semicolon = element.len > 0 ? memchr(element.data, ';', element.len) : NULL;
+    return semicolon ? http_trim(amm_view(element.data, (size_t)(semicolon - element.data)))
+                     : element;
 }
 
 bool http_number(struct amm_view text, uint64_t *value)

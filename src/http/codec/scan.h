@@ -81,9 +81,12 @@ struct amm_view http_trim(struct amm_view text);
 /* 0 to 15, or -1. */
 int http_hex_digit(uint8_t byte);
 
-/* Takes the next element of a comma-separated list, trimmed, without parameters; false at the end.
- * `list` moves on; empty elements come as such. */
+/* Takes the next element of a comma-separated list, trimmed; false at the end. `list` moves on;
+ * empty elements come as such. */
 bool http_next_element(struct amm_view *list, struct amm_view *element);
+
+/* What stands before the parameters of an element. */
+struct amm_view http_token_of(struct amm_view element);
 
 /* Decimal digits only, at most 18 of them, so that no sum overflows. */
 bool http_number(struct amm_view text, uint64_t *value);

@@ -177,6 +177,7 @@ static void ranges_are_read(void **state)
         {"Bytes= 2-4 ", 10, AMM_HTTP_RANGE_OK, 2, 4},
         {"bytes=2-", 10, AMM_HTTP_RANGE_OK, 2, 9},
         {"bytes=9-", 10, AMM_HTTP_RANGE_OK, 9, 9},
+        {"bytes=2-10", 10, AMM_HTTP_RANGE_OK, 2, 9},
         {"bytes=2-99", 10, AMM_HTTP_RANGE_OK, 2, 9},
         {"bytes=2-99999999999999999999999", 10, AMM_HTTP_RANGE_OK, 2, 9},
         {"bytes=-3", 10, AMM_HTTP_RANGE_OK, 7, 9},
