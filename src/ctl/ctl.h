@@ -19,20 +19,29 @@ enum ctl_exit {
 /* What the global options and the server's configuration say. */
 struct ctl {
     const struct amm_tunneld_config *config; /* NULL: no configuration file was found */
+    const char *manager_socket; /* the file configures a manager, too; NULL: it does not */
     bool json;
 };
 
 /* One command of a group; argv[0] is its own name. */
+struct ctl_request;
 struct ctl_command {
     const char *name;
     const char *usage; /* arguments, then two spaces, then one line of help */
     int (*run)(const struct ctl *ctl, int argc, char **argv);
     bool needs_config; /* ctl->config is not NULL */
+    const struct ctl_request
+        *request; /* instead of `run`: one request to the manager (request.h) */
 };
 
 extern const struct ctl_command ctl_tunnel_commands[];
 extern const struct ctl_command ctl_gateway_commands[];
 extern const struct ctl_command ctl_pki_commands[];
+extern const struct ctl_command ctl_tenant_commands[];
+extern const struct ctl_command ctl_group_commands[];
+extern const struct ctl_command ctl_user_commands[];
+extern const struct ctl_command ctl_token_commands[];
+extern const struct ctl_command ctl_audit_commands[];
 
 /* Prints "ammctl: ..." to standard error and returns `status`. */
 int ctl_fail(enum ctl_exit status, const char *format, ...) __attribute__((format(printf, 2, 3)));

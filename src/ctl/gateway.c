@@ -368,16 +368,16 @@ static int gateway_fetch(const struct ctl *ctl, int argc, char **argv)
 }
 
 const struct ctl_command ctl_gateway_commands[] = {
-    {"list", "  the gateways that may join, their ports and addresses", gateway_list, true},
+    {"list", "  the gateways that may join, their ports and addresses", gateway_list, true, NULL},
     {"add", "NAME [--port N]  let a gateway join; without a port, where most room is", gateway_add,
-     true},
-    {"remove", "NAME  take its place away", gateway_remove, true},
+     true, NULL},
+    {"remove", "NAME  take its place away", gateway_remove, true, NULL},
     {"profile",
      "NAME --remote HOST... [--port N] [--wrap W] [--output FILE]  connection file for an "
      "OpenVPN client",
-     ctl_gateway_profile, false},
+     ctl_gateway_profile, false, NULL},
     {"fetch",
      "[--head] [--port N] NAME [PATH]  a page of the gateway's own web server, through its tunnel",
-     gateway_fetch, true},
-    {NULL, NULL, NULL, false},
+     gateway_fetch, true, NULL},
+    {.name = NULL},
 };

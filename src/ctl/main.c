@@ -1,5 +1,8 @@
 /* ammctl: the command line of amm. Groups of commands, each a table; global options come first. */
-#include "ctl.h"
+#include "request.h"
+
+#include "login.h"
+#include "manager/config.h"
 
 #include "io/file.h"
 #include "io/privilege.h"
@@ -13,9 +16,10 @@ static const struct {
     const char *name;
     const struct ctl_command *commands;
 } groups[] = {
-    {"tunnel", ctl_tunnel_commands},
-    {"gateway", ctl_gateway_commands},
-    {"pki", ctl_pki_commands},
+    {"tunnel", ctl_tunnel_commands}, {"gateway", ctl_gateway_commands},
+    {"group", ctl_group_commands},   {"tenant", ctl_tenant_commands},
+    {"user", ctl_user_commands},     {"token", ctl_token_commands},
+    {"audit", ctl_audit_commands},   {"pki", ctl_pki_commands},
 };
 
 #define CTL_CONFIG "/etc/amm/amm.conf"
@@ -39,7 +43,8 @@ static void print_command(FILE *out, const char *group, const struct ctl_command
 {
     const char *help = strstr(command->usage, "  ");
     int arguments = help ? (int)(help - command->usage) : (int)strlen(command->usage);
-    int width = fprintf(out, "  %s %s %.*s", group, command->name, arguments, command->usage);
+    int width = fprintf(out, "  %s%s%s %.*s", group, group[0] ? " " : "", command->name, arguments,
+                        command->usage);
     if (width >= HELP_AT) {
         fputc('\n', out);
         width = 0;
@@ -49,15 +54,20 @@ static void print_command(FILE *out, const char *group, const struct ctl_command
 
 static void print_usage(FILE *out, const char *only)
 {
-    fputs(
-        "usage: ammctl [--config FILE] [-o json] GROUP COMMAND ...\n"
-        "\n"
-        "The command line of the tunnel server: asks it, and keeps the gateways file and the PKI.\n"
-        "\n"
-        "  --config FILE     the server's configuration (default " CTL_CONFIG ")\n"
-        "  -o json           print JSON\n"
-        "  --version, --help\n",
-        out);
+    fputs("usage: ammctl [--config FILE] [-o json] GROUP COMMAND ...\n"
+          "\n"
+          "The command line of amm. On the server, as root, it asks the manager and the tunnel "
+          "server\n"
+          "of the configuration; elsewhere the manager that `ammctl login` knows.\n"
+          "\n"
+          "  --config FILE     the server's configuration (default " CTL_CONFIG ")\n"
+          "  -o json           print JSON\n"
+          "  --version, --help\n",
+          out);
+    for (const struct ctl_command *c = ctl_login_commands; only == NULL && c->name != NULL; c++) {
+        fputs(c == ctl_login_commands ? "\n" : "", out);
+        print_command(out, "", c);
+    }
     for (size_t g = 0; g < N_GROUPS; g++) {
         if (only != NULL && strcmp(only, groups[g].name) != 0) {
             continue;
@@ -84,10 +94,23 @@ static const char *group_or_all(const char *name)
     return NULL;
 }
 
+/* A file with a section [manager] belongs to a server with ammd; without one the tunnel server
+ * stands alone, and what the manager keeps is kept in files by hand. */
+static bool has_manager(struct amm_view text)
+{
+    static const char section[] = "[manager]";
+    for (size_t at = 0; at + sizeof section - 1 <= text.len; at++) {
+        if ((at == 0 || text.data[at - 1] == '\n') &&
+            memcmp(text.data + at, section, sizeof section - 1) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Reads the server's configuration. Without it only the commands that need none work, so a file
  * that is not there is an error only when it was named, or is needed. */
-static enum ctl_exit load_config(struct ctl *ctl, struct amm_tunneld_config *config,
-                                 const char *file)
+static enum ctl_exit load_config(struct ctl *ctl, struct manager_config *config, const char *file)
 {
     char error[AMM_CONF_ERROR];
     struct amm_span text;
@@ -98,12 +121,16 @@ static enum ctl_exit load_config(struct ctl *ctl, struct amm_tunneld_config *con
     if (!amm_file_read(path, AMM_CONFIG_FILE_MAX, &text, error, sizeof error)) {
         return ctl_fail(CTL_USAGE, "%s", error);
     }
-    bool loaded = amm_tunneld_config_load(config, path, amm_view_of(text), error);
+    bool managed = has_manager(amm_view_of(text));
+    bool loaded = managed
+                      ? manager_config_load(config, path, amm_view_of(text), error)
+                      : amm_tunneld_config_load(&config->tunneld, path, amm_view_of(text), error);
     free(text.data);
     if (!loaded) {
         return ctl_fail(CTL_USAGE, "%s", error);
     }
-    ctl->config = config;
+    ctl->config = &config->tunneld;
+    ctl->manager_socket = managed ? config->socket : NULL;
     return CTL_OK;
 }
 
@@ -130,9 +157,17 @@ static bool take_global_options(struct ctl *ctl, const char **config_file, int *
     return true;
 }
 
-/* The command that argv names, or NULL. */
-static const struct ctl_command *find_command(int argc, char **argv)
+/* The command that argv names, or NULL; `*skip`: words before its own name, the program's included.
+ */
+static const struct ctl_command *find_command(int argc, char **argv, int *skip)
 {
+    for (const struct ctl_command *c = ctl_login_commands; argc >= 2 && c->name != NULL; c++) {
+        if (strcmp(argv[1], c->name) == 0) {
+            *skip = 1;
+            return c;
+        }
+    }
+    *skip = 2;
     for (size_t g = 0; argc >= 3 && g < N_GROUPS; g++) {
         for (const struct ctl_command *c = groups[g].commands; c->name != NULL; c++) {
             if (strcmp(argv[1], groups[g].name) == 0 && strcmp(argv[2], c->name) == 0) {
@@ -145,7 +180,7 @@ static const struct ctl_command *find_command(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    static struct amm_tunneld_config config;
+    static struct manager_config config;
     struct ctl ctl = {0};
     const char *config_file = NULL;
     amm_process_fill_streams();
@@ -162,7 +197,8 @@ int main(int argc, char **argv)
             return CTL_OK;
         }
     }
-    const struct ctl_command *command = find_command(argc, argv);
+    int skip;
+    const struct ctl_command *command = find_command(argc, argv, &skip);
     if (command == NULL) {
         print_usage(stderr, group_or_all(argc >= 2 ? argv[1] : NULL));
         return CTL_USAGE;
@@ -173,5 +209,9 @@ int main(int argc, char **argv)
             ctl_fail(CTL_USAGE, "%s is not there; name the server's configuration with --config",
                      CTL_CONFIG);
     }
-    return status != CTL_OK ? (int)status : command->run(&ctl, argc - 2, argv + 2);
+    if (status != CTL_OK) {
+        return status;
+    }
+    return command->request ? ctl_request_run(&ctl, command, argc - skip, argv + skip)
+                            : command->run(&ctl, argc - skip, argv + skip);
 }

@@ -411,14 +411,16 @@ static int tunnel_reload(const struct ctl *ctl, int argc, char **argv)
 }
 
 const struct ctl_command ctl_tunnel_commands[] = {
-    {"status", "  ports and the tunnels that are up", tunnel_status, true},
-    {"counters", "[--all]  dropped packets by reason, and totals", tunnel_counters, true},
-    {"events", "  joined, left, moved, refused, as they happen", tunnel_events, true},
-    {"refused", "  the last refused joins, with the reason and the cure", tunnel_refused, true},
+    {"status", "  ports and the tunnels that are up", tunnel_status, true, NULL},
+    {"counters", "[--all]  dropped packets by reason, and totals", tunnel_counters, true, NULL},
+    {"events", "  joined, left, moved, refused, as they happen", tunnel_events, true, NULL},
+    {"refused", "  the last refused joins, with the reason and the cure", tunnel_refused, true,
+     NULL},
     {"kick", "GATEWAY [--hold 10m]  tell a gateway to reconnect; refuse it for a while",
-     tunnel_kick, true},
-    {"drain", "[PORT] [--hold 10m]  tell all gateways (of a port) to reconnect", tunnel_drain,
-     true},
-    {"reload", "  read the gateways file and the revocation lists again", tunnel_reload, true},
-    {NULL, NULL, NULL, false},
+     tunnel_kick, true, NULL},
+    {"drain", "[PORT] [--hold 10m]  tell all gateways (of a port) to reconnect", tunnel_drain, true,
+     NULL},
+    {"reload", "  read the gateways file and the revocation lists again", tunnel_reload, true,
+     NULL},
+    {.name = NULL},
 };
