@@ -3,6 +3,7 @@
 
 #include "crypto/mac.h"
 
+#include <openssl/asn1.h>
 #include <openssl/err.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -35,23 +36,58 @@ static bool session_id(const SSL_SESSION *session, struct tls_session_id *out)
     return true;
 }
 
+/* Takes the client's certificate out of a serialised session (SSL_SESSION is a SEQUENCE, the
+ * certificate its element [3]); the new length, 0 if it is not what was expected. To parse a
+ * certificate takes OpenSSL 3.0 longer than the rest of a resumed handshake, and who the client is,
+ * stands in the cache beside it. */
+static size_t without_certificate(uint8_t *bytes, size_t len)
+{
+    enum { CERTIFICATE = 3 };
+    const uint8_t *at = bytes, *end = bytes + len;
+    uint8_t head[8], *out = head, body[TLS_SESSION_MAX];
+    long inner;
+    int tag, class;
+    size_t kept = 0;
+    if ((ASN1_get_object(&at, &inner, &tag, &class, (long)len) & 0x80) || tag != V_ASN1_SEQUENCE ||
+        at + inner != end) {
+        return 0;
+    }
+    while (at < end) {
+        const uint8_t *element = at;
+        if (ASN1_get_object(&at, &inner, &tag, &class, end - at) & 0x80) {
+            return 0;
+        }
+        at += inner;
+        if (class != V_ASN1_CONTEXT_SPECIFIC || tag != CERTIFICATE) {
+            memcpy(body + kept, element, (size_t)(at - element));
+            kept += (size_t)(at - element);
+        }
+    }
+    ASN1_put_object(&out, 1, (int)kept, V_ASN1_SEQUENCE, V_ASN1_UNIVERSAL);
+    memcpy(bytes, head, (size_t)(out - head));
+    memcpy(bytes + (out - head), body, kept);
+    amm_wipe(body, kept);
+    return (size_t)(out - head) + kept;
+}
+
 /* OpenSSL made a session for a client: it goes to the cache as bytes. */
 static int keep_server_session(SSL *ssl, SSL_SESSION *session)
 {
     struct tls_end *end = SSL_get_app_data(ssl);
     uint8_t bytes[TLS_SESSION_MAX], *at = bytes;
     struct tls_session_id id;
-    int len = i2d_SSL_SESSION(session, NULL);
-    if (len <= 0 || len > TLS_SESSION_MAX || !session_id(session, &id)) {
+    int whole = i2d_SSL_SESSION(session, NULL);
+    if (whole <= 0 || whole > TLS_SESSION_MAX || !session_id(session, &id)) {
         return 0;
     }
-    len = i2d_SSL_SESSION(session, &at);
+    whole = i2d_SSL_SESSION(session, &at);
+    size_t len = without_certificate(bytes, (size_t)whole);
     bool resumed = SSL_session_reused(ssl) == 1;
     bool known = resumed ? end->from_has_identity : end->has_identity;
     const struct amm_identity *client = resumed ? &end->from_identity : &end->verdict.identity;
-    tls_sessions_put(end->context->sessions, &id, amm_view(bytes, (size_t)len),
-                     known ? client : NULL, resumed ? &end->from : NULL);
-    amm_wipe(bytes, sizeof bytes);
+    tls_sessions_put(end->context->sessions, &id, amm_view(bytes, len), known ? client : NULL,
+                     resumed ? &end->from : NULL);
+    amm_wipe(bytes, (size_t)whole);
     return 0;
 }
 

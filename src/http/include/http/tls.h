@@ -36,7 +36,7 @@ struct amm_http_tls_settings {
                              words */
     const char *sent_ca;  /* CA certificates sent behind the chain, for clients that pin one; NULL:
                              none */
-    unsigned sessions;    /* cache size, about 1 KiB each; 0: no resumption */
+    unsigned sessions;    /* cache size, about 600 bytes each; 0: no resumption */
     unsigned session_seconds; /* how long a session may be resumed, counted anew at each resumption;
                                  at most, and by default (0), 7 days */
     struct amm_http_tls *sessions_of; /* use the cache of this context instead; a session is resumed
