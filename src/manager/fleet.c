@@ -76,8 +76,8 @@ struct fleet *fleet_load(struct amm_store *store, int64_t now, char *error, size
         return NULL;
     }
     fleet->store = store;
-    fleet->wall = now;
-    if (!fleet_rows_load(fleet, error, room)) {
+    fleet->identities_from = now - FLEET_IDENTITY_KEPT;
+    if (!fleet_rows_load(fleet, now, error, room)) {
         return fleet_free(fleet);
     }
     return fleet;

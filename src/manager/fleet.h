@@ -290,6 +290,9 @@ bool fleet_group_within(const struct fleet_group *group, const struct fleet_grou
  * that a group is in it. NULL: all groups. */
 uint32_t fleet_group_mark_branch(struct fleet *fleet, struct fleet_group *branch);
 
+/* A mark for a scan that sets group->mark itself. */
+uint32_t fleet_mark_new(struct fleet *fleet);
+
 uint32_t fleet_group_gateways_below(const struct fleet_group *group);
 
 /* ---- changing tenants and groups; false with `error` ---- */
@@ -365,7 +368,7 @@ struct fleet_identity *fleet_identity_find(struct fleet *fleet,
  * job. NULL: out of memory. */
 struct fleet_identity *fleet_identity_put(struct fleet *fleet, struct fleet_gateway *gateway,
                                           const struct fleet_identity *what);
-/* Forgets those that have ended before `wall`: the store keeps them. */
+/* Forgets those that had ended a day before `wall`: the store keeps them. */
 void fleet_identity_expire(struct fleet *fleet, int64_t wall);
 
 /* ---- what follows from the values ---- */

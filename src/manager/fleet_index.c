@@ -230,6 +230,11 @@ static void mark_below(struct fleet_group *group, uint32_t mark)
     }
 }
 
+uint32_t fleet_mark_new(struct fleet *fleet)
+{
+    return ++fleet->mark;
+}
+
 uint32_t fleet_group_mark_branch(struct fleet *fleet, struct fleet_group *branch)
 {
     fleet->mark++;
@@ -545,7 +550,8 @@ void fleet_identities_forget(struct fleet *fleet, struct fleet_gateway *gateway)
 
 void fleet_identity_expire(struct fleet *fleet, int64_t wall)
 {
-    fleet->wall = wall;
+    wall -= FLEET_IDENTITY_KEPT;
+    fleet->identities_from = wall;
     for (size_t i = 0; i < fleet->n_gateways; i++) {
         forget_identities(fleet, fleet->gateways[i], wall);
     }

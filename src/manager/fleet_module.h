@@ -1,4 +1,4 @@
-/* The fleet in ammd: its module (loads m->fleet, timers, metrics, event stream), its routes, and what
+/* The fleet in ammd: its module (timers, metrics, event stream), its routes, and what
  * handlers of other parts need. Fleet thread. */
 #pragma once
 
@@ -7,7 +7,7 @@
 
 #include <jansson.h>
 
-extern const struct manager_module fleet_module; /* before all that read m->fleet */
+extern const struct manager_module fleet_module;
 
 extern const struct route checkin_routes[];   /* POST /checkin, for gateways */
 extern const struct route gateway_routes[];   /* /api/v1/gateways */
@@ -30,8 +30,11 @@ void job_fleet_error(struct job *job, const struct fleet_error *error);
  * fleet_group_mark_branch. */
 uint32_t job_mark_visible(struct job *job, struct fleet_group *branch);
 
-/* A gateway for lists, with those of `stats` that are wanted ("CellLink-RSSI,Platform", NULL: none);
- * and with everything. New references; NULL: out of memory. */
+/* The one tenant in which all rights of the actor are; 0: they are in several, or everywhere. */
+int64_t job_only_tenant(const struct job *job);
+
+/* A gateway for lists, with those of `stats` that are wanted ("CellLink-RSSI,Platform", NULL:
+ * none); and with everything. New references; NULL: out of memory. */
 json_t *gateway_to_json(const struct fleet_gateway *gateway, int64_t now, const char *stats);
 json_t *gateway_to_json_whole(const struct fleet_gateway *gateway, int64_t now);
 

@@ -6,7 +6,7 @@
 #include "index.h"
 #include "store/store.h"
 
-enum { FLEET_WATCHERS = 8 };
+enum { FLEET_WATCHERS = 8, FLEET_IDENTITY_KEPT = 86400 };
 
 enum touched_kind { TOUCHED_TENANT, TOUCHED_GROUP, TOUCHED_GATEWAY };
 
@@ -20,7 +20,7 @@ struct touched {
 struct fleet {
     struct amm_store *store;
     struct amm_siphash_key key;
-    int64_t wall; /* of the start: certificates that had ended then are not in memory */
+    int64_t identities_from; /* certificates that had ended then are not in memory */
 
     struct fleet_tenant **tenants; /* by slug */
     size_t n_tenants;
@@ -94,7 +94,7 @@ void fleet_identities_forget(struct fleet *fleet, struct fleet_gateway *gateway)
 
 /* ---- fleet_rows.c: from the store ---- */
 
-bool fleet_rows_load(struct fleet *fleet, char *error, size_t room);
+bool fleet_rows_load(struct fleet *fleet, int64_t now, char *error, size_t room);
 /* Read one object again; false: the store cannot be read. */
 bool fleet_rows_tenant(struct fleet *fleet, int64_t id);
 bool fleet_rows_group(struct fleet *fleet, int64_t tenant, int64_t id);

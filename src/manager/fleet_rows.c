@@ -239,7 +239,7 @@ static bool load_rest(struct fleet *fleet, struct fleet_gateway *gateway)
 
     fleet_identities_forget(fleet, gateway);
     rows = amm_store_query(fleet->store, AMM_SQL_IDENTITY_LIVE_OF,
-                           AMM_WITH(amm_number(gateway->id), amm_number(fleet->wall)));
+                           AMM_WITH(amm_number(gateway->id), amm_number(fleet->identities_from)));
     while (amm_rows_next(rows)) {
         good &= put_identity(fleet, gateway, rows);
     }
@@ -327,7 +327,7 @@ static bool load_gateways(struct fleet *fleet)
     }
     good &= amm_rows_end(rows) == AMM_STORE_OK;
 
-    rows = amm_store_query(fleet->store, AMM_SQL_IDENTITY_LIVE, AMM_WITH(amm_number(fleet->wall)));
+    rows = amm_store_query(fleet->store, AMM_SQL_IDENTITY_LIVE, AMM_WITH(amm_number(fleet->identities_from)));
     while (good && amm_rows_next(rows)) {
         struct fleet_gateway *gateway = fleet_gateway_find(fleet, amm_rows_number(rows, 1));
         good = !gateway || put_identity(fleet, gateway, rows);
@@ -345,7 +345,7 @@ static bool load_gateways(struct fleet *fleet)
     return amm_rows_end(rows) == AMM_STORE_OK && good;
 }
 
-bool fleet_rows_load(struct fleet *fleet, char *error, size_t room)
+bool fleet_rows_load(struct fleet *fleet, int64_t now, char *error, size_t room)
 {
     bool good = true;
     struct amm_rows *rows = amm_store_query(fleet->store, AMM_SQL_TENANT_ALL, AMM_WITHOUT);
@@ -362,7 +362,7 @@ bool fleet_rows_load(struct fleet *fleet, char *error, size_t room)
     }
     for (size_t i = 0; i < fleet->n_gateways; i++) {
         fleet_sync_update(fleet->gateways[i]);
-        fleet->gateways[i]->late_noted = fleet_is_late(fleet->gateways[i], fleet->wall);
+        fleet->gateways[i]->late_noted = fleet_is_late(fleet->gateways[i], now);
     }
     return true;
 }
