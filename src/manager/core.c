@@ -538,19 +538,24 @@ static bool run_batch(struct manager *m, const struct amm_ready *ready, unsigned
     return more;
 }
 
+bool core_step(struct manager *m, bool wait)
+{
+    struct amm_ready ready[AMM_LOOP_READY];
+    amm_time deadline = wait ? timers_deadline(&m->core->timers) : 0;
+    return run_batch(m, ready, amm_loop_wait(m->core->loop, deadline, ready));
+}
+
 void core_run(struct manager *m)
 {
     struct core *core = m->core;
-    struct amm_ready ready[AMM_LOOP_READY];
     m->now = amm_now();
     manager_timer_set(m, &core->checkpoint, amm_time_after(m->now.mono, CHECKPOINT_EVERY));
     for (bool more = false; !atomic_load(&core->stopped);) {
-        amm_time deadline = more ? 0 : timers_deadline(&core->timers);
-        more = run_batch(m, ready, amm_loop_wait(core->loop, deadline, ready));
+        more = core_step(m, !more);
     }
     /* What has been taken is brought to an end. */
     core->workers = workers_free(core->workers);
-    while (run_batch(m, ready, 0)) {
+    while (core_step(m, false)) {
     }
 }
 

@@ -34,6 +34,9 @@ bool core_unit(struct manager *m, void (*run)(struct manager *m, void *context),
 
 /* Serves until core_stop; the calling thread becomes the fleet thread. */
 void core_run(struct manager *m);
+/* One batch: of what is there, or (wait) of what comes next. True if more is waiting already. */
+bool core_step(struct manager *m, bool wait);
+
 void core_stop(struct core *core); /* any thread, or a signal handler */
 
 /* ---- for job.c ---- */
