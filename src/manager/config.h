@@ -32,6 +32,10 @@ struct manager_config {
     uint32_t login_idle, login_life; /* seconds */
     uint32_t api_rate;               /* requests a minute of one actor; 0: no limit */
     uint32_t login_rate;             /* failed logins a minute from one prefix */
+
+    char cad_socket[AMM_CONF_TEXT];   /* of amm-cad: [cad] socket */
+    char tunnel_hosts[AMM_CONF_TEXT]; /* names of the tunnel server, as gateways see it; "": none */
+    bool enrolment_approval;          /* a person approves each enrolment */
 };
 
 extern const struct amm_conf_schema manager_schema;

@@ -39,6 +39,22 @@ static bool parse_metrics(void *into, struct amm_view value, char *error, size_t
     return add_listen(&((struct manager_config *)into)->metrics, value, error, room);
 }
 
+/* Names or addresses, separated by blanks or commas. */
+static bool check_hosts(void *into, struct amm_view value, char *error, size_t room)
+{
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                  ".-:, ";
+    const struct manager_config *config = into;
+    (void)value;
+    if (strspn(config->tunnel_hosts, allowed) != strlen(config->tunnel_hosts)) {
+        snprintf(error, room,
+                 "is no list of hosts (allowed: names and addresses, with blanks or "
+                 "commas between them)");
+        return false;
+    }
+    return true;
+}
+
 static void *begin_manager(void *config, struct amm_view name, char *error, size_t room)
 {
     (void)name, (void)error, (void)room;
@@ -48,7 +64,7 @@ static void *begin_manager(void *config, struct amm_view name, char *error, size
 static const struct amm_conf_section sections[] = {
     {"", false, NULL, NULL, false},
     {"port", true, NULL, NULL, false},
-    {"cad", false, NULL, NULL, false},
+    {"cad", false, "Shared with amm-cad.", begin_manager, true},
     {"manager", false, "The manager, ammd: console, API and check-ins.", begin_manager, false},
     {.name = NULL},
 };
@@ -122,6 +138,15 @@ static const struct amm_conf_key keys[] = {
            "Requests a minute of one login or API token. 0: no limit."),
     NUMBER("login-rate", login_rate, "20", 1, 100000,
            "Attempts to log in, a minute, from one network (/24, /56)."),
+
+    {"manager", "tunnel-hosts", AMM_CONF_STRING, AT(tunnel_hosts), 0, 0, NULL, "", false,
+     "Names or addresses of the tunnel server as gateways see it, best first. Empty: the address "
+     "at which a gateway has reached ammd; connection files then need a name each time.",
+     check_hosts},
+    {"manager", "enrolment-approval", AMM_CONF_BOOL, AT(enrolment_approval), 0, 0, NULL, "no",
+     false, "yes: a gateway that shows a good token waits until a person has approved it.", NULL},
+    {"cad", "socket", AMM_CONF_STRING, AT(cad_socket), 1, SOCKET_PATH_MAX, NULL,
+     "/run/amm/cad.sock", false, "Where amm-cad answers.", NULL},
     {.name = NULL},
 };
 
