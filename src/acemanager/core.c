@@ -63,7 +63,7 @@ void core_storage(struct ace_core *core, bool ok, const char *error)
         core->storage_error[0] = '\0';
     } else if (!ok && strcmp(core->storage_error, error) != 0) {
         amm_log(AMM_LOG_ERROR, "storage", amm_field_text("why", error));
-        snprintf(core->storage_error, sizeof core->storage_error, "%s", error);
+        snprintf(core->storage_error, sizeof core->storage_error, "%.250s", error);
     }
 }
 
