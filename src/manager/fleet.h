@@ -254,6 +254,14 @@ void fleet_on_event(struct fleet *fleet,
                                   const struct fleet_event *event),
                     void *context);
 
+/* Asked before the server desires another tunnel port (10034) of `gateway`, or, if that is NULL, of
+ * all below `group`; inside the unit that sets it, and may write. One; without it nobody is asked.
+ */
+void fleet_on_port(struct fleet *fleet,
+                   bool (*may)(void *context, struct fleet_gateway *gateway,
+                               struct fleet_group *group, uint32_t port, struct fleet_error *error),
+                   void *context);
+
 /* Notes a change that was made to `gateway` by another module (tunnel, enrolment). */
 void fleet_touch(struct fleet *fleet, struct fleet_gateway *gateway, unsigned changes);
 /* The same for all gateways below `group`. */

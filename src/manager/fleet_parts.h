@@ -40,6 +40,10 @@ struct fleet {
         void *context;
     } watchers[FLEET_WATCHERS];
     unsigned n_watchers;
+
+    bool (*may_use_port)(void *context, struct fleet_gateway *gateway, struct fleet_group *group,
+                         uint32_t port, struct fleet_error *error);
+    void *port_context;
     void (*event_added)(void *context, const struct fleet_gateway *gateway,
                         const struct fleet_event *event);
     void *event_context;

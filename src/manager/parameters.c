@@ -220,6 +220,24 @@ static void note(const struct owner *owner)
     }
 }
 
+void fleet_on_port(struct fleet *fleet,
+                   bool (*may)(void *context, struct fleet_gateway *gateway,
+                               struct fleet_group *group, uint32_t port, struct fleet_error *error),
+                   void *context)
+{
+    fleet->may_use_port = may;
+    fleet->port_context = context;
+}
+
+static bool may_desire(const struct owner *owner, uint32_t id, const char *value, bool local,
+                       struct fleet_error *error)
+{
+    struct fleet *fleet = owner->fleet;
+    return id != AMM_MSCI_TUNNEL_PORT || !value || local || !fleet->may_use_port ||
+           fleet->may_use_port(fleet->port_context, owner->gateway, owner->group,
+                               (uint32_t)strtoul(value, NULL, 10), error);
+}
+
 /* One setting, new or (value NULL) taken away; the store first. */
 static bool put(const struct owner *owner, uint32_t id, const char *value, bool local,
                 struct fleet_error *error)
@@ -228,6 +246,9 @@ static bool put(const struct owner *owner, uint32_t id, const char *value, bool 
     const struct fleet_desired *old = fleet_settings_find(settings, id);
     if (!old && !value) {
         return true;
+    }
+    if (!may_desire(owner, id, value, local, error)) {
+        return false;
     }
     /* The same value again renews its time: it is the newest word now. */
     bool is_same = old && value && strcmp(old->value, value) == 0 && old->local == local;

@@ -9,12 +9,12 @@
  * (fleet_committed), taken over by a reload that follows within 200 ms. It keeps working with the
  * last one while ammd is down.
  *
- * A *move* of a gateway with software of ours is make-before-break: it has lines for both ports, and
- * 60 s from when it took the order on. When the new tunnel is up, the old line goes; when it does
- * not come up, or the gateway says that it cannot, the move is taken back and 10034 with it. A local
- * change on the gateway's page is no order: both lines stay until it is up on the new port or thinks
- * better of it. An OpenVPN router is moved at once: its old line goes, and the refusal there sends
- * it to its next remote.
+ * A *move* of a gateway with software of ours is make-before-break: it has lines for both ports,
+ * and 60 s from when it took the order on. When the new tunnel is up, the old line goes; when it
+ * does not come up, or the gateway says that it cannot, the move is taken back and 10034 with it. A
+ * local change on the gateway's page is no order: both lines stay until it is up on the new port or
+ * thinks better of it. An OpenVPN router is moved at once: its old line goes, and the refusal there
+ * sends it to its next remote.
  *
  * Fleet thread. */
 #pragma once
@@ -38,8 +38,8 @@ extern const struct route tunnel_routes[];
  * False: 409 "ports-full", with the numbers. */
 bool tunnel_place(struct manager *m, struct fleet_gateway *gateway, struct fleet_error *error);
 
-/* True if 10034 of the gateway may become `port`: it is one of the server's and has a free place (or
- * the gateway's own). False: 400 "no-such-port", 409 "port-full" with the arithmetic. */
+/* True if 10034 of the gateway may become `port`: it is one of the server's and has a free place
+ * (or the gateway's own). False: 400 "no-such-port", 409 "port-full" with the arithmetic. */
 bool tunnel_port_free(struct manager *m, const struct fleet_gateway *gateway, uint32_t port,
                       struct fleet_error *error);
 
@@ -52,8 +52,8 @@ bool tunnel_is_moving(const struct manager *m, const struct fleet_gateway *gatew
 
 /* ---- once the unit is durable; forgotten when it is rolled back ---- */
 
-/* Tells amm-tunneld to end the gateway's tunnels and to refuse it for `hold` seconds (0: it may come
- * back at once). While amm-tunneld is not there nothing happens: then there is no tunnel. */
+/* Tells amm-tunneld to end the gateway's tunnels and to refuse it for `hold` seconds (0: it may
+ * come back at once). While amm-tunneld is not there nothing happens: then there is no tunnel. */
 void tunnel_kick(struct manager *m, const struct fleet_gateway *gateway, uint32_t hold);
 
 /* Makes amm-tunneld read gateways file and revocation list; repeated until it has, also after a
