@@ -6,10 +6,8 @@
 #include "io/log.h"
 #include "io/unix.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #define PAUSE_FIRST (250 * AMM_MILLISECOND)
@@ -290,17 +288,6 @@ static void refresh(struct manager *m, struct manager_timer *timer)
 
 /* ---- listeners on the tunnel addresses ---- */
 
-/* A tunnel server that was started again has a namespace of its own: what listens in the former one
- * hears nobody. Only then: with a holder that lives, these are its own sockets. */
-static void end_services(struct tunnel *t)
-{
-    for (uint32_t i = 0; i < t->link.n_services; i++) {
-        shutdown(t->link.services[i], SHUT_RDWR);
-        close(t->link.services[i]);
-    }
-    t->link.n_services = 0;
-}
-
 static uint16_t checkin_port(const struct tunnel *t)
 {
     const struct manager_listen *gateways = &t->m->config->gateways;
@@ -311,22 +298,15 @@ static void take_listener(struct manager *m, void *context, const struct amm_ipc
                           int fd)
 {
     struct tunnel *t = context;
-    struct tunnel_link *link = &t->link;
-    size_t room = sizeof link->services / sizeof link->services[0];
-    int copy = -1;
-    if (fd >= 0 && answer->type == AMM_IPC_LISTENER &&
-        answer->listener.service == checkin_port(t) && link->n_services < room) {
-        copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-    }
-    if (copy >= 0 && manager_listen_gateways(m, fd)) {
-        link->services[link->n_services++] = copy;
+    bool is_wanted =
+        answer->type == AMM_IPC_LISTENER && answer->listener.service == checkin_port(t);
+    if (fd < 0) {
         return;
     }
-    if (copy >= 0) {
-        close(copy);
-    }
-    if (fd >= 0) {
+    if (!is_wanted) {
         close(fd);
+    } else if (manager_listen_tunnel(m, fd)) {
+        t->link.n_services++;
     }
 }
 
@@ -347,7 +327,10 @@ static void take_listeners(struct tunnel *t)
 {
     struct tunnel_request request = {
         .type = AMM_IPC_LISTENERS, .take = take_listener, .end = listeners_ended, .context = t};
-    end_services(t);
+    /* A tunnel server that was started again has a namespace of its own: what listens in the former
+     * one hears nobody. */
+    manager_unlisten_tunnel(t->m);
+    t->link.n_services = 0;
     if (!tunnel_ask(t, &request)) {
         t->link.holder_started = 0;
     }
@@ -397,14 +380,9 @@ bool tunnel_link_start(struct tunnel *t)
     return true;
 }
 
-/* The listeners are only closed: the tunnel server lives on with them. */
 void tunnel_link_stop(struct tunnel *t)
 {
     close_watch(t, &t->link.watch);
     close_watch(t, &t->link.command);
-    for (uint32_t i = 0; i < t->link.n_services; i++) {
-        close(t->link.services[i]);
-    }
-    t->link.n_services = 0;
     end_requests(t, "the server is stopping");
 }

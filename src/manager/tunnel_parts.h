@@ -88,8 +88,7 @@ struct tunnel_link {
     bool is_asking;
     uint32_t first, n; /* of the queue */
     struct tunnel_request queue[LINK_QUEUE];
-    int services[PLACES_PORTS_MAX * AMM_PUBLISHED_MAX]; /* our copies, to end them by */
-    uint32_t n_services;
+    uint32_t n_services; /* listeners on tunnel addresses that are served */
 };
 
 /* ---- the gateways file ---- */

@@ -108,11 +108,16 @@ void manager_watch_remove(struct manager *m, struct manager_watch *watch)
     }
 }
 
-bool manager_listen_gateways(struct manager *m, int fd)
+bool manager_listen_tunnel(struct manager *m, int fd)
 {
     (void)m;
     close(fd);
     return true;
+}
+
+void manager_unlisten_tunnel(struct manager *m)
+{
+    (void)m;
 }
 
 enum amm_store_result manager_store_state(const struct manager *m)
