@@ -10,6 +10,7 @@ test_run() {
   [ "${1:-}" = --all ] && all=yes
   [ "$(id -u)" = 0 ] || die "the system tests make network namespaces: run as root"
   need $packages_build $packages_run $packages_test
+  command -v npm >/dev/null || need nodejs npm # nodejs of another origin brings its own npm
   rm -rf var/test && mkdir -p var/test
 
   say "build with address and undefined behaviour sanitizers"
@@ -30,6 +31,8 @@ test_run() {
   local marker='not slow'
   [ "$all" = yes ] && marker=''
   /usr/bin/python3 -m pytest -q -p no:cacheprovider tests/system -m "$marker" --junitxml=var/test/system.xml || true
+  say "browser tests: ACEmanager in Debian's chromium"
+  browser_run "$@"
 
   if [ "$all" = yes ]; then
     say "simulation: 10 000 seeds"
@@ -60,6 +63,16 @@ simulate() {
   for pid in "${pids[@]}"; do wait "$pid" || status=1; done
   tail -n 3 var/test/simulation-*.log
   return $status
+}
+
+# browser_run [--all]: playwright-core and axe-core come from the npm registry, by the lock file's checksums.
+browser_run() {
+  if ! npm ci --prefix tests/browser --ignore-scripts --no-audit --no-fund >var/npm.log 2>&1; then
+    tail -5 var/npm.log >&2
+    record "browser tests: npm ci (var/npm.log)" false
+    return
+  fi
+  node tests/browser/run.mjs build-asan/tests/browser/acemanager-preview var/test/browser.json "$@" || true
 }
 
 # record NAME COMMAND...: one more line for the summary.

@@ -1,8 +1,9 @@
 /* ACEmanager's pages over a made-up gateway, for looking at them:
  *
- *   preview FOLDER PORT [fresh|busy|down]
+ *   preview FOLDER PORT [fresh|busy|down|hostile]
  *
- * https://127.0.0.1:PORT until it is stopped; FOLDER/page-label has the password. */
+ * https://127.0.0.1:PORT until it is stopped; FOLDER/page-label has the password. SIGUSR1: the
+ * tunnel is down from now on. What the core was told is printed when it ends. */
 #include "acemanager/pages.h"
 #include "support/fake_core.h"
 #include "io/clock.h"
@@ -13,12 +14,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-static volatile sig_atomic_t stopped;
+static volatile sig_atomic_t stopped, fell;
 
-static void stop(int signal_number)
+static void note(int signal_number)
 {
-    (void)signal_number;
-    stopped = 1;
+    stopped |= signal_number != SIGUSR1;
+    fell |= signal_number == SIGUSR1;
 }
 
 static void down(struct ace_core *core, int64_t wall)
@@ -45,6 +46,9 @@ static void serve(struct ace_core *core)
             deadline == AMM_NEVER ? 1000 : (deadline - amm_now().mono) / AMM_MILLISECOND + 1;
         poll(&ready, 1, wait < 0 ? 0 : wait > 1000 ? 1000 : (int)wait);
         core->part.step(core->part.context);
+        if (fell && core->tunnel.state == ACE_TUNNEL_UP) {
+            down(core, amm_now().wall);
+        }
     }
 }
 
@@ -53,7 +57,7 @@ int main(int argc, char **argv)
     static struct ace_core core;
     char error[256];
     if (argc < 3) {
-        fprintf(stderr, "usage: preview FOLDER PORT [fresh|busy|down]\n");
+        fprintf(stderr, "usage: preview FOLDER PORT [fresh|busy|down|hostile]\n");
         return 2;
     }
     fake_core_init(&core, argv[1]);
@@ -66,9 +70,13 @@ int main(int argc, char **argv)
     if (argc > 3 && strcmp(argv[3], "down") == 0) {
         down(&core, amm_now().wall);
     }
+    if (argc > 3 && strcmp(argv[3], "hostile") == 0) {
+        fake_core_hostile(&core);
+    }
     fake_core_set(&core, AMM_MSCI_HTTPS_PORT, argv[2]);
-    signal(SIGTERM, stop);
-    signal(SIGINT, stop);
+    signal(SIGTERM, note);
+    signal(SIGINT, note);
+    signal(SIGUSR1, note);
     signal(SIGPIPE, SIG_IGN);
     struct ace_pages *pages = ace_pages_new(&core, error, sizeof error);
     if (!pages) {
@@ -77,6 +85,8 @@ int main(int argc, char **argv)
     }
     serve(&core);
     ace_pages_free(pages);
+    printf("sets=%u activations=%u reboots=%u resets=%u checkins=%u\n", core.sets, core.activations,
+           core.reboots, core.resets, core.checkins);
     fake_core_deinit(&core);
     return 0;
 }

@@ -135,6 +135,57 @@ void fake_core_busy(struct ace_core *core, int64_t wall)
     fake_core_set(core, AMM_MSCI_BOARD_TEMPERATURE, "41");
 }
 
+#define EVIL "\"'><script>alert(1)</script><img src=//evil.example/x onerror=alert(1)>{{csrf}}"
+
+static void fill(char *out, size_t room)
+{
+    size_t len = room - 1 < sizeof EVIL - 1 ? room - 1 : sizeof EVIL - 1;
+    memcpy(out, EVIL, len);
+    out[len] = '\0';
+}
+
+static void fill_views(struct ace_core *core)
+{
+    fill(core->about.name, sizeof core->about.name);
+    core->about.model = core->about.software = core->about.serial = core->about.boot_reason = EVIL;
+    fill(core->checkin.error, sizeof core->checkin.error);
+    fill(core->checkin.server, sizeof core->checkin.server);
+    fill(core->identity.error, sizeof core->identity.error);
+    fill(core->identity.name, sizeof core->identity.name);
+    fill(core->tunnel.why, sizeof core->tunnel.why);
+    fill(core->tunnel.client.remote, sizeof core->tunnel.client.remote);
+    fill(core->tunnel.client.last_error, sizeof core->tunnel.client.last_error);
+    fill(core->tunnel.client.tun, sizeof core->tunnel.client.tun);
+    fill(core->tunnel.client.tls, sizeof core->tunnel.client.tls);
+    fill(core->clock.words, sizeof core->clock.words);
+    fill(core->ntp[0].server, sizeof core->ntp[0].server);
+    fill(core->ntp[0].error, sizeof core->ntp[0].error);
+}
+
+void fake_core_hostile(struct ace_core *core)
+{
+    const char *key;
+    json_t *value;
+    void *next;
+    fill_views(core);
+    for (size_t i = 0; i < core->n_events; i++) {
+        fill(core->events[i].kind, sizeof core->events[i].kind);
+        fill(core->events[i].text, sizeof core->events[i].text);
+    }
+    json_object_foreach_safe(core->stats, next, key, value)
+    {
+        json_object_set_new(core->stats, key, json_string(EVIL));
+    }
+    for (size_t i = 0; i < amm_msci_count(); i++) {
+        uint32_t id = amm_msci_at(i)->id; /* the pages themselves run by these two */
+        if (id != AMM_MSCI_HTTPS_PORT && id != AMM_MSCI_IDLE_TIME) {
+            fill(core->parameters[i].value, AMM_MSCI_VALUE);
+        }
+        core->parameters[i].by = EVIL;
+        core->parameters[i].at = 1;
+    }
+}
+
 /* ---- acemanager/core.h ---- */
 
 bool ace_core_attach(struct ace_core *core, const struct ace_part *part)

@@ -48,4 +48,7 @@ void fake_core_deinit(struct ace_core *core);
 /* A gateway that is up: what the mock of the console reference shows. */
 void fake_core_busy(struct ace_core *core, int64_t wall);
 
+/* Every text that came from outside is markup that wants to run. */
+void fake_core_hostile(struct ace_core *core);
+
 void fake_core_set(struct ace_core *core, uint32_t id, const char *value);

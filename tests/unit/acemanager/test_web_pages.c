@@ -688,49 +688,11 @@ static void who_comes_through_the_tunnel_is_seen_and_can_be_ended(void **state)
 
 /* ---- tests: hostile values ---- */
 
-#define EVIL "\"'><script>alert(1)</script><img src=x onerror=alert(1)>{{csrf}}"
-
-static void fill(char *out, size_t room)
-{
-    size_t len = room - 1 < sizeof EVIL - 1 ? room - 1 : sizeof EVIL - 1;
-    memcpy(out, EVIL, len);
-    out[len] = '\0';
-}
-
 static void what_a_network_says_is_text(void **state)
 {
     (void)state;
     struct login user = log_in(WEB_USER);
-    fill(core.about.name, sizeof core.about.name);
-    core.about.model = core.about.software = core.about.serial = core.about.boot_reason = EVIL;
-    fill(core.checkin.error, sizeof core.checkin.error);
-    fill(core.checkin.server, sizeof core.checkin.server);
-    fill(core.identity.error, sizeof core.identity.error);
-    fill(core.identity.name, sizeof core.identity.name);
-    fill(core.tunnel.why, sizeof core.tunnel.why);
-    fill(core.tunnel.client.remote, sizeof core.tunnel.client.remote);
-    fill(core.tunnel.client.last_error, sizeof core.tunnel.client.last_error);
-    fill(core.tunnel.client.tun, sizeof core.tunnel.client.tun);
-    fill(core.tunnel.client.tls, sizeof core.tunnel.client.tls);
-    fill(core.clock.words, sizeof core.clock.words);
-    fill(core.ntp[0].server, sizeof core.ntp[0].server);
-    fill(core.ntp[0].error, sizeof core.ntp[0].error);
-    for (size_t i = 0; i < core.n_events; i++) {
-        fill(core.events[i].kind, sizeof core.events[i].kind);
-        fill(core.events[i].text, sizeof core.events[i].text);
-    }
-    const char *key;
-    json_t *value;
-    void *next;
-    json_object_foreach_safe(core.stats, next, key, value)
-    {
-        json_object_set_new(core.stats, key, json_string(EVIL));
-    }
-    for (size_t i = 0; i < amm_msci_count(); i++) {
-        fill(core.parameters[i].value, AMM_MSCI_VALUE);
-        core.parameters[i].by = EVIL;
-        core.parameters[i].at = 1;
-    }
+    fake_core_hostile(&core);
     for (int pass = 0; pass < 2; pass++) {
         for (size_t i = 0; i < web_routes_count; i++) {
             if (web_routes[i].change == WEB_READS && !strstr(web_routes[i].path, "bundle")) {
