@@ -23,15 +23,17 @@ struct ctl {
     bool json;
 };
 
-/* One command of a group; argv[0] is its own name. */
+/* One command of a group; argv[0] is its own name. With a manager (that of the configuration, or
+ * the one that `ammctl login` knows where there is none) `request` or `managed` is done, without
+ * one `run`; a command that has only one of them does it in any case. */
 struct ctl_request;
 struct ctl_command {
     const char *name;
     const char *usage; /* arguments, then two spaces, then one line of help */
     int (*run)(const struct ctl *ctl, int argc, char **argv);
-    bool needs_config; /* ctl->config is not NULL */
-    const struct ctl_request
-        *request; /* instead of `run`: one request to the manager (request.h) */
+    bool needs_config;                 /* `run`: ctl->config is not NULL */
+    const struct ctl_request *request; /* one request to the manager (request.h) */
+    int (*managed)(const struct ctl *ctl, int argc, char **argv);
 };
 
 extern const struct ctl_command ctl_tunnel_commands[];
@@ -42,6 +44,7 @@ extern const struct ctl_command ctl_group_commands[];
 extern const struct ctl_command ctl_user_commands[];
 extern const struct ctl_command ctl_token_commands[];
 extern const struct ctl_command ctl_audit_commands[];
+extern const struct ctl_command ctl_operation_commands[];
 
 /* Prints "ammctl: ..." to standard error and returns `status`. */
 int ctl_fail(enum ctl_exit status, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -2,8 +2,8 @@
  *
  * The gateways file is the tunnel server's roster (name, port, slot); it is edited by whole lines,
  * written in one step, and the server is told to read it again. */
-#include "ctl.h"
 #include "fetch.h"
+#include "fleet.h"
 #include "pki.h"
 
 #include "io/file.h"
@@ -367,17 +367,77 @@ static int gateway_fetch(const struct ctl *ctl, int argc, char **argv)
     return ctl_fetch(&fetch, server.namespace_name, ctl->config->proxy_user);
 }
 
+/* Where there is no manager, the gateways file is kept by hand (`run`); else the manager is asked.
+ */
 const struct ctl_command ctl_gateway_commands[] = {
-    {"list", "  the gateways that may join, their ports and addresses", gateway_list, true, NULL},
-    {"add", "NAME [--port N]  let a gateway join; without a port, where most room is", gateway_add,
-     true, NULL},
-    {"remove", "NAME  take its place away", gateway_remove, true, NULL},
-    {"profile",
-     "NAME --remote HOST... [--port N] [--wrap W] [--output FILE]  connection file for an "
-     "OpenVPN client",
-     ctl_gateway_profile, false, NULL},
-    {"fetch",
-     "[--head] [--port N] NAME [PATH]  a page of the gateway's own web server, through its tunnel",
-     gateway_fetch, true, NULL},
+    {.name = "list",
+     .usage = "[--tenant SLUG] [--group PATH] [--kind K] [--tunnel up|down] [--port N] [--late] "
+              "[--text T] [--stat CONDITIONS]  gateways, check-ins, tunnels",
+     .run = gateway_list,
+     .needs_config = true,
+     .request = &ctl_gateway_list_request},
+    {.name = "show", .usage = "NAME  all about one", .request = &ctl_gateway_show_request},
+    {.name = "add",
+     .usage = "NAME [--serial S] [--kind amm|aleos|openvpn] [--group PATH] [--tenant SLUG] "
+              "[--port N]  make it known; prints its enrolment token",
+     .run = gateway_add,
+     .needs_config = true,
+     .managed = ctl_fleet_add},
+    {.name = "token",
+     .usage = "[NAME] [--tenant SLUG] [--group PATH] [--count N]  enrolment tokens: for one "
+              "gateway, or for new ones",
+     .managed = ctl_fleet_token},
+    {.name = "requests",
+     .usage = "  who waits for approval",
+     .request = &ctl_gateway_requests_request},
+    {.name = "approve", .usage = "ID  let it enrol", .request = &ctl_gateway_approve_request},
+    {.name = "refuse", .usage = "ID  do not", .request = &ctl_gateway_refuse_request},
+    {.name = "set",
+     .usage =
+         "NAME MSCIID=VALUE...  settings of a gateway; --group PATH, --tenant SLUG: of all in it",
+     .managed = ctl_fleet_set},
+    {.name = "parameters",
+     .usage = "NAME  what is reported and desired; --group PATH: the group's template",
+     .managed = ctl_fleet_parameters},
+    {.name = "history",
+     .usage = "NAME  who changed which setting",
+     .request = &ctl_gateway_history_request},
+    {.name = "events",
+     .usage = "NAME  what it reported, newest first",
+     .request = &ctl_gateway_events_request},
+    {.name = "move",
+     .usage =
+         "NAME [--group PATH] [--note TEXT] [--serial S]  into another group; note, serial number",
+     .request = &ctl_gateway_move_request},
+    {.name = "quarantine",
+     .usage = "NAME [--reason TEXT]  no tunnel and no check-in for now",
+     .request = &ctl_gateway_quarantine_request},
+    {.name = "release", .usage = "NAME  end that", .request = &ctl_gateway_release_request},
+    {.name = "revoke",
+     .usage = "NAME [--reason TEXT]  end its certificates for good",
+     .request = &ctl_gateway_revoke_request},
+    {.name = "replace",
+     .usage =
+         "NAME [--serial S]  another router takes its place: name, port, address, settings stay",
+     .request = &ctl_gateway_replace_request},
+    {.name = "certificates",
+     .usage = "NAME  all it ever had",
+     .request = &ctl_gateway_certificates_request},
+    {.name = "remove",
+     .usage = "NAME  take its place away",
+     .run = gateway_remove,
+     .needs_config = true,
+     .request = &ctl_gateway_remove_request},
+    {.name = "profile",
+     .usage = "NAME [--remote HOST]... [--wrap W] [--output FILE]  connection file for an OpenVPN "
+              "client",
+     .run = ctl_gateway_profile,
+     .managed = ctl_fleet_profile},
+    {.name = "fetch",
+     .usage =
+         "[--head] [--port N] NAME [PATH]  a page of the gateway's own web server, through its "
+         "tunnel",
+     .run = gateway_fetch,
+     .needs_config = true},
     {.name = NULL},
 };

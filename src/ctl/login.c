@@ -31,6 +31,12 @@ static void take(const json_t *json, const char *member, char *out, size_t room)
     snprintf(out, room, "%s", text ? text : "");
 }
 
+bool ctl_login_exists(void)
+{
+    char folder[PATH_ROOM], path[PATH_ROOM];
+    return file_path(folder, path) && access(path, F_OK) == 0;
+}
+
 bool ctl_login_load(struct ctl_login *login, enum ctl_exit *status)
 {
     char folder[PATH_ROOM], path[PATH_ROOM], error[256];
@@ -256,7 +262,7 @@ static int logout_run(const struct ctl *ctl, int argc, char **argv)
 const struct ctl_command ctl_login_commands[] = {
     {"login",
      "URL [--user NAME] [--role ROLE] [--ca FILE]  keep an API token of a manager elsewhere",
-     login_run, false, NULL},
-    {"logout", "  revoke and forget it", logout_run, false, NULL},
+     login_run, false, NULL, NULL},
+    {"logout", "  revoke and forget it", logout_run, false, NULL, NULL},
     {.name = NULL},
 };

@@ -10,6 +10,8 @@ struct ctl_login {
     char url[256], token[256], token_id[32], ca[256];
 };
 
+bool ctl_login_exists(void);
+
 /* False after saying why not; CTL_USAGE in `*status` if there is no login. */
 bool ctl_login_load(struct ctl_login *login, enum ctl_exit *status);
 bool ctl_login_save(const struct ctl_login *login);

@@ -16,10 +16,15 @@ static const struct {
     const char *name;
     const struct ctl_command *commands;
 } groups[] = {
-    {"tunnel", ctl_tunnel_commands}, {"gateway", ctl_gateway_commands},
-    {"group", ctl_group_commands},   {"tenant", ctl_tenant_commands},
-    {"user", ctl_user_commands},     {"token", ctl_token_commands},
-    {"audit", ctl_audit_commands},   {"pki", ctl_pki_commands},
+    {"tunnel", ctl_tunnel_commands},
+    {"gateway", ctl_gateway_commands},
+    {"operation", ctl_operation_commands},
+    {"group", ctl_group_commands},
+    {"tenant", ctl_tenant_commands},
+    {"user", ctl_user_commands},
+    {"token", ctl_token_commands},
+    {"audit", ctl_audit_commands},
+    {"pki", ctl_pki_commands},
 };
 
 #define CTL_CONFIG "/etc/amm/amm.conf"
@@ -178,6 +183,14 @@ static const struct ctl_command *find_command(int argc, char **argv, int *skip)
     return NULL;
 }
 
+static bool is_managed(const struct ctl *ctl, const struct ctl_command *command)
+{
+    if (command->run == NULL || (command->request == NULL && command->managed == NULL)) {
+        return command->run == NULL;
+    }
+    return ctl->manager_socket != NULL || (ctl->config == NULL && ctl_login_exists());
+}
+
 int main(int argc, char **argv)
 {
     static struct manager_config config;
@@ -204,7 +217,8 @@ int main(int argc, char **argv)
         return CTL_USAGE;
     }
     enum ctl_exit status = load_config(&ctl, &config, config_file);
-    if (status == CTL_OK && ctl.config == NULL && command->needs_config) {
+    bool managed = is_managed(&ctl, command);
+    if (status == CTL_OK && ctl.config == NULL && !managed && command->needs_config) {
         status =
             ctl_fail(CTL_USAGE, "%s is not there; name the server's configuration with --config",
                      CTL_CONFIG);
@@ -212,6 +226,11 @@ int main(int argc, char **argv)
     if (status != CTL_OK) {
         return status;
     }
-    return command->request ? ctl_request_run(&ctl, command, argc - skip, argv + skip)
-                            : command->run(&ctl, argc - skip, argv + skip);
+    argc -= skip;
+    argv += skip;
+    if (!managed) {
+        return command->run(&ctl, argc, argv);
+    }
+    return command->request ? ctl_request_run(&ctl, command, argc, argv)
+                            : command->managed(&ctl, argc, argv);
 }

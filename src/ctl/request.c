@@ -99,7 +99,7 @@ static bool matches(struct search *search, const json_t *item, const char *id)
     char path[1024];
     const char *member = search->what == CTL_TENANT    ? "slug"
                          : search->what == CTL_USER    ? "login_name"
-                         : search->what == CTL_GATEWAY ? "tunnel_name"
+                         : search->what == CTL_GATEWAY ? "name"
                                                        : NULL;
     if (search->what == CTL_GROUP) {
         json_object_set(search->groups, id, (json_t *)(uintptr_t)item);
@@ -120,6 +120,17 @@ static void look_at(void *context, const json_t *item)
     }
 }
 
+/* "name@tenant": its parts. False if there is no such tenant. */
+static bool split_gateway(struct ctl_api *api, const char *text, char name[128], char tenant[32],
+                          enum ctl_exit *status)
+{
+    const char *at = strrchr(text, '@');
+    size_t len = at ? (size_t)(at - text) : strlen(text);
+    tenant[0] = '\0';
+    snprintf(name, 128, "%.*s", (int)(len < 127 ? len : 127), text);
+    return !at || ctl_find_id(api, CTL_TENANT, at + 1, NULL, tenant, status);
+}
+
 bool ctl_find_id(struct ctl_api *api, enum ctl_value what, const char *name, const char *tenant,
                  char out[32], enum ctl_exit *status)
 {
@@ -131,12 +142,20 @@ bool ctl_find_id(struct ctl_api *api, enum ctl_value what, const char *name, con
                                         [CTL_GROUP] = "/api/v1/groups",
                                         [CTL_USER] = "/api/v1/users",
                                         [CTL_GATEWAY] = "/api/v1/gateways"};
-    struct search search = {.what = what, .name = name, .groups = json_object()};
+    char part[128], of[32] = "";
+    struct search search = {.what = what, .name = name};
     struct ctl_target target;
+    if (what == CTL_GATEWAY) {
+        if (!split_gateway(api, name, part, of, status)) {
+            return false;
+        }
+        search.name = part;
+    }
     ctl_target_init(&target, paths[what]);
-    ctl_target_query(&target, "tenant", what == CTL_GROUP ? tenant : NULL);
-    ctl_target_query(&target, "tunnel_name", what == CTL_GATEWAY ? name : NULL);
+    ctl_target_query(&target, "text", what == CTL_GATEWAY ? part : NULL);
+    ctl_target_query(&target, "tenant", of[0] ? of : what == CTL_GROUP ? tenant : NULL);
     amm_write_u8(&target.w, 0);
+    search.groups = json_object();
     *status = ctl_api_list(api, target.text, look_at, &search);
     json_decref(search.groups);
     if (*status == CTL_OK && search.found != 1) {

@@ -411,16 +411,17 @@ static int tunnel_reload(const struct ctl *ctl, int argc, char **argv)
 }
 
 const struct ctl_command ctl_tunnel_commands[] = {
-    {"status", "  ports and the tunnels that are up", tunnel_status, true, NULL},
-    {"counters", "[--all]  dropped packets by reason, and totals", tunnel_counters, true, NULL},
-    {"events", "  joined, left, moved, refused, as they happen", tunnel_events, true, NULL},
+    {"status", "  ports and the tunnels that are up", tunnel_status, true, NULL, NULL},
+    {"counters", "[--all]  dropped packets by reason, and totals", tunnel_counters, true, NULL,
+     NULL},
+    {"events", "  joined, left, moved, refused, as they happen", tunnel_events, true, NULL, NULL},
     {"refused", "  the last refused joins, with the reason and the cure", tunnel_refused, true,
-     NULL},
+     NULL, NULL},
     {"kick", "GATEWAY [--hold 10m]  tell a gateway to reconnect; refuse it for a while",
-     tunnel_kick, true, NULL},
+     tunnel_kick, true, NULL, NULL},
     {"drain", "[PORT] [--hold 10m]  tell all gateways (of a port) to reconnect", tunnel_drain, true,
-     NULL},
-    {"reload", "  read the gateways file and the revocation lists again", tunnel_reload, true,
+     NULL, NULL},
+    {"reload", "  read the gateways file and the revocation lists again", tunnel_reload, true, NULL,
      NULL},
     {.name = NULL},
 };
