@@ -276,10 +276,10 @@ static bool is_self(const struct job *job, const struct user *user)
     return job->actor.user == user->id;
 }
 
-/* False, and answered, if nobody could administer the server any more. */
-static bool keeps_an_admin(struct job *job)
+/* False, and answered, if somebody could administer the server before, and nobody can any more. */
+static bool keeps_an_admin(struct job *job, bool had_one)
 {
-    if (directory_has_system_admin(job->m->directory)) {
+    if (!had_one || directory_has_system_admin(job->m->directory)) {
         return true;
     }
     job_error(job, 409, "last-admin", NULL, "this is the last system administrator");
@@ -297,12 +297,13 @@ static void user_change_handle(struct job *job)
         job_error(job, 409, "yourself", "disabled", "you cannot disable yourself");
         return;
     }
+    bool had_one = directory_has_system_admin(job->m->directory);
     enum amm_store_result result =
         directory_user_change(job->m, user, job_text(job, "title", user->title), disabled);
     job_audit(job, user->tenant, user->name, "%s", disabled ? "disabled" : "changed");
     if (result != AMM_STORE_OK) {
         job_store_error(job, result);
-    } else if (keeps_an_admin(job)) {
+    } else if (keeps_an_admin(job, had_one)) {
         job_json(job, 200, user_json(job->m, user));
     }
 }
@@ -354,11 +355,12 @@ static void user_remove_handle(struct job *job)
         job_error(job, 409, "yourself", NULL, "you cannot remove yourself");
         return;
     }
+    bool had_one = directory_has_system_admin(job->m->directory);
     job_audit(job, user->tenant, user->name, "user removed");
     enum amm_store_result result = directory_user_remove(job->m, user);
     if (result != AMM_STORE_OK) {
         job_store_error(job, result);
-    } else if (keeps_an_admin(job)) {
+    } else if (keeps_an_admin(job, had_one)) {
         job_empty(job);
     }
 }
@@ -418,13 +420,14 @@ static void role_remove_handle(struct job *job)
         job_error(job, 403, "forbidden", NULL, "you cannot take rights that you do not have");
         return;
     }
+    bool had_one = directory_has_system_admin(job->m->directory);
     branch_text(job->m, binding->what.tenant, binding->what.group, branch, sizeof branch);
     job_audit(job, user->tenant, user->name, "role %s of %s taken",
               access_role_name(binding->what.role), branch);
     enum amm_store_result result = directory_binding_remove(job->m, user, id);
     if (result != AMM_STORE_OK) {
         job_store_error(job, result);
-    } else if (keeps_an_admin(job)) {
+    } else if (keeps_an_admin(job, had_one)) {
         job_empty(job);
     }
 }
