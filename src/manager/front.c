@@ -54,8 +54,9 @@ static void refuse(const struct amm_http_call *call, int status, const char *nam
                    const char *field_name, const char *field)
 {
     char body[512];
-    uint8_t fields[256];
+    uint8_t fields[512];
     struct amm_writer w = amm_writer(fields, sizeof fields);
+    amm_write_view(&w, job_console_fields(call->listener, call->is_tls));
     int len = snprintf(body, sizeof body, "{\"error\":\"%s\",\"text\":\"%s\"}", name, text);
     if (field_name != NULL) {
         amm_http_write_field(&w, field_name, amm_view_str(field));

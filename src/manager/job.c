@@ -425,9 +425,29 @@ void job_lose(struct job *job)
     }
 }
 
+#define CONSOLE_FIELDS                                                                             \
+    "Cache-Control: no-store\r\n"                                                                  \
+    "X-Content-Type-Options: nosniff\r\n"                                                          \
+    "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n"                      \
+    "Referrer-Policy: no-referrer\r\n"
+
+struct amm_view job_console_fields(uint32_t listener, bool is_tls)
+{
+    if (listener != LISTENER_CONSOLE) {
+        return amm_view("", 0);
+    }
+    return amm_view_str(is_tls ? CONSOLE_FIELDS "Strict-Transport-Security: max-age=31536000\r\n"
+                               : CONSOLE_FIELDS);
+}
+
 void job_send(struct job *job)
 {
     struct job_part *part = job_part(job);
+    struct amm_view more = job_console_fields(job->listener, job->is_tls);
+    struct amm_writer w =
+        amm_writer(part->headers + part->headers_len, sizeof part->headers - part->headers_len);
+    amm_write_view(&w, more);
+    part->headers_len += amm_writer_len(&w);
     struct amm_http_reply reply = {
         .status = part->status,
         .content_type = part->content_type,

@@ -63,7 +63,11 @@ void job_lose(struct job *job);
 /* The answer leaves; frees the job. */
 void job_send(struct job *job);
 
-/* job_rules.c: false if it has answered. */
+/* Field lines that every answer of the console's listener has: not for caches, frames, or guesses
+ * at the type. Empty for others: gateways count bytes. */
+struct amm_view job_console_fields(uint32_t listener, bool is_tls);
+
+/* Who may: false if it has answered. */
 bool job_judge(struct job *job);
 
 /* job_input.c: checks query and body against the route's fields; false if it has answered. */
