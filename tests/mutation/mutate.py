@@ -427,6 +427,65 @@ TABLE = [
         ("*last = b < size ?", "*last = b <= size ?"),
         ("b < size ? size - b : 0", "size - b"),
     ]),
+    ("src/http/tls_verify.c", [HTTP + "tls"], [
+        ("expected->has_key_pin && !amm_equal_secret", "expected->has_key_pin && amm_equal_secret"),
+        ("expected->has_key_pin && !amm_equal_secret(key, expected->key_pin, sizeof key)", "false"),
+        ("(!amm_equal_secret(end->ca_key, expected->ca_pin, sizeof end->ca_key) ||", "(false ||"),
+        ("X509_check_ca(ca) != 1", "false"),
+        ("&& end->expected->has_key_pin && !end->expected->has_ca_pin", "&& end->expected->has_key_pin"),
+        ("if (!end->expected->has_ca_pin) {", "if (false) {"),
+        ("amm_ssl_check_role(chain, rules, &end->verdict) && check_server_name(chain, end)", "true"),
+        ("&& check_server_name(chain, end)", ""),
+        ("if (end->context->has_trust) {", "if (!end->context->has_trust) {"),
+    ]),
+    ("src/http/tls_client.c", [HTTP + "tls"], [
+        ("session->context == end->context &&", ""),
+        ("&& strcmp(session->name, expected->name) == 0", ""),
+        ("!expected->has_key_pin ||", "true ||"),
+        ("!expected->has_ca_pin ||", "true ||"),
+    ]),
+    ("src/http/tls.c", [HTTP + "tls"], [
+        ("text[len + 1] = settings->expired_clients;", "text[len + 1] = 0;"),
+        ("amm_sha256(amm_view(text, len + 2), hash)", "amm_sha256(amm_view(text + len, 2), hash)"),
+        ("must ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0", "0"),
+        ("resumed ? end->from_has_identity", "resumed ? true"),
+    ]),
+    ("src/http/tls_sessions.c", [HTTP + "sessions"], [
+        ("sessions->fresh < sessions->n", "sessions->fresh <= sessions->n"),
+        ("drop(sessions, sessions->oldest);", "drop(sessions, sessions->newest);"),
+        ("if (before->from != NONE) {", "if (false) {"),
+        ("if (before->to != NONE) {", "if (false) {"),
+        ("from == NONE || from == at", "from == NONE"),
+    ]),
+    ("src/http/server.c", [HTTP + "server", HTTP + "limits"], [
+        ("now >> 32 != ref.generation", "false"),
+        ("slot_generation(server, ref.connection) == ref.generation", "true"),
+        ("(uint32_t)now + n > AMM_HTTP_BEHIND", "false"),
+    ]),
+    ("src/http/server_listen.c", [HTTP + "limits"], [
+        ("return n >= server->settings.per_prefix;", "return n > server->settings.per_prefix;"),
+        ("return n >= server->settings.per_prefix;", "return false;"),
+        ("connection_close(server, server->connections[server->idle_oldest]);",
+         "connection_close(server, server->connections[server->idle_newest]);"),
+        ("!connection->stream_ended;", "true;"),
+    ]),
+    ("src/http/server_input.c", [HTTP + "server", HTTP + "limits"], [
+        ("request->length > connection->body_limit", "false"),
+        ("content.len > connection->body_limit - connection->content_len", "false"),
+        ("bodies > server->settings.body_memory", "false"),
+        ("connection->in_len == connection->head_len) {\n        output_continue", "true) {\n        output_continue"),
+        ("if (connection->is_idle) {", "if (true) {"),
+    ]),
+    ("src/http/server_connection.c", [HTTP + "server", HTTP + "limits"], [
+        ("amm_time_min(latest, amm_time_after(from, earned))", "latest"),
+        ("amm_time_min(latest, amm_time_after(from, earned))", "amm_time_after(from, earned)"),
+    ]),
+    ("src/crypto/ssl_verify.c", [HTTP + "tls"], [
+        ("X509_STORE_CTX_get_error_depth(chain) == 0 &&", ""),
+        ("error == X509_V_ERR_CERT_HAS_EXPIRED ||", "true ||"),
+        ("if (rules->any_date) {", "if (true) {"),
+        ("if (rules->any_leaf_date) {", "if (true) {"),
+    ]),
 ]
 
 

@@ -331,6 +331,26 @@ static void the_end_of_a_streams_peer_is_told(void **state)
     lab_close(&lab);
 }
 
+static void a_stream_that_was_ended_is_nobodys_business(void **state)
+{
+    (void)state;
+    open_with(lab_settings(&lab));
+    int fd = lab_peer(&lab), size = 4096;
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
+    lab_say(fd, "GET /stream HTTP/1.1\r\nHost: a\r\n\r\n");
+    lab_until(&lab, &lab.calls, 1);
+    static char much[AMM_HTTP_BEHIND];
+    assert_true(amm_http_send(lab.server, lab.ref, amm_view(much, sizeof much)));
+    assert_true(amm_http_send(lab.server, lab.ref, amm_view(NULL, 0)));
+    lab_turn(&lab);
+    assert_int_equal(counters().open, 1); /* not all is out */
+    close(fd);
+    lab_turn(&lab);
+    assert_int_equal(counters().open, 0);
+    assert_int_equal(lab.gone, 0);
+    lab_close(&lab);
+}
+
 static void a_reader_that_falls_behind_is_cut(void **state)
 {
     (void)state;
@@ -461,6 +481,7 @@ int main(void)
         cmocka_unit_test(a_stream_is_sent_in_chunks),
         cmocka_unit_test(a_stream_of_http_10_ends_with_the_connection),
         cmocka_unit_test(the_end_of_a_streams_peer_is_told),
+        cmocka_unit_test(a_stream_that_was_ended_is_nobodys_business),
         cmocka_unit_test(a_reader_that_falls_behind_is_cut),
         cmocka_unit_test(a_reader_that_keeps_up_gets_everything),
         cmocka_unit_test(an_answer_that_nobody_reads_is_given_up),

@@ -276,6 +276,9 @@ static void a_wrong_pin_gets_neither_request_nor_certificate(void **state)
     assert_string_equal(lab.name, "gw-1");
     client.key_pin = leaf_key;
     assert_string_equal(fetch_pinned(&client), "");
+    client.server_name = "amm-server"; /* nor do both pins */
+    fetch_pinned(&client);
+    assert_int_equal(lab_tls_failure, AMM_TLS_WRONG_NAME);
     client.ca_pin = amm_view(NULL, 0);
     client.server_name = "any name"; /* with a key that is known, nothing else is asked */
     assert_string_equal(fetch_pinned(&client), "");
@@ -304,6 +307,28 @@ static void a_pinned_ca_must_have_issued_the_certificate(void **state)
                                               .ca_pin = amm_view(other.key, 32)};
     fetch_pinned(&client);
     assert_int_equal(lab_tls_failure, AMM_TLS_UNKNOWN_ISSUER);
+    assert_int_equal(lab.calls, 0);
+    amm_http_tls_unref(tls);
+    lab_close(&lab);
+}
+
+static void a_certificate_is_no_ca_of_its_own(void **state)
+{
+    (void)state;
+    struct amm_http_tls_settings server = lab_server_tls(&pki), settings = lab_client_tls(&pki);
+    serve(&server);
+    settings.ca = NULL;
+    struct amm_http_tls *tls = lab_tls(&settings);
+    struct amm_identity leaf;
+    char error[256];
+    assert_true(amm_pki_identity(pki.server.certificate, &leaf, error, sizeof error));
+    struct amm_http_client_settings client = {.address = lab.address,
+                                              .host = "localhost",
+                                              .tls = tls,
+                                              .server_name = "amm-manager",
+                                              .ca_pin = amm_view(leaf.key, 32)};
+    fetch_pinned(&client);
+    assert_int_equal(lab_tls_failure, AMM_TLS_WRONG_PIN);
     assert_int_equal(lab.calls, 0);
     amm_http_tls_unref(tls);
     lab_close(&lab);
@@ -453,15 +478,17 @@ static void contexts_share_sessions_but_only_of_the_same_trust(void **state)
     assert_int_equal(fetch(tls, "/who", &session), 200);
     assert_true(lab.resumed);
     assert_string_equal(lab.name, "gw-1");
+    server.ca = pki.other_ca.certificate; /* asks for others: a session is no way round */
+    lab_listen(&lab, lab_tls(&server));
+    struct amm_http_client *client = new_client(tls, "amm-manager", session);
+    assert_int_equal(lab_fetch(&lab, client, "GET", "/who", ""), 0);
+    assert_string_equal(lab_failure, "TLS alert: unknown CA");
+    amm_http_client_free(client);
+    server.ca = pki.gateway_ca.certificate;
     server.expired_clients = true; /* asks for less */
     lab_listen(&lab, lab_tls(&server));
     assert_int_equal(fetch(tls, "/who", &session), 200);
     assert_false(lab.resumed);
-    server.expired_clients = false;
-    server.ca = pki.other_ca.certificate; /* asks for others: a session is no way round */
-    server.certificate_optional = true;
-    lab_listen(&lab, lab_tls(&server));
-    assert_int_equal(fetch(tls, "/who", &session), 0);
     amm_http_session_free(session);
     amm_http_tls_unref(tls);
     amm_http_tls_unref(first);
@@ -509,6 +536,13 @@ static void a_session_is_not_used_for_another_name_or_pin(void **state)
                                               .tls = tls,
                                               .server_name = "amm-manager",
                                               .key_pin = amm_view(pin, sizeof pin)};
+    client = amm_http_client_new(&pinned, amm_now());
+    amm_http_client_resume(client, session);
+    assert_int_equal(lab_fetch(&lab, client, "GET", "/who", ""), 0);
+    assert_int_equal(lab_tls_failure, AMM_TLS_WRONG_PIN);
+    amm_http_client_free(client);
+    pinned.ca_pin = pinned.key_pin;
+    pinned.key_pin = amm_view(NULL, 0);
     client = amm_http_client_new(&pinned, amm_now());
     amm_http_client_resume(client, session);
     assert_int_equal(lab_fetch(&lab, client, "GET", "/who", ""), 0);
@@ -744,6 +778,7 @@ int main(void)
         cmocka_unit_test(a_server_is_known_by_issuer_name_and_dates),
         cmocka_unit_test(a_wrong_pin_gets_neither_request_nor_certificate),
         cmocka_unit_test(a_pinned_ca_must_have_issued_the_certificate),
+        cmocka_unit_test(a_certificate_is_no_ca_of_its_own),
         cmocka_unit_test(the_ca_that_the_server_sends_can_be_learnt),
         cmocka_unit_test(sessions_are_resumed_and_say_so),
         cmocka_unit_test(an_unclean_end_does_not_lose_the_session),
