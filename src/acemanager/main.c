@@ -1,6 +1,7 @@
 /* The core of a gateway: options, the configuration, folders, and the helper that runs the rest. */
 #include "config.h"
 #include "core.h"
+#include "domain/msci.h"
 #include "helper.h"
 #include "io/file.h"
 #include "io/log.h"
@@ -22,7 +23,7 @@ enum { EXIT_CONFIG = 2, CONFIG_MAX = 65536, STATUS_MAX = 65536, ANSWER_TIMEOUT_M
 
 struct options {
     const char *config;
-    int check, status, print, print_doc, verbose;
+    int check, status, print, print_doc, print_msci, verbose;
 };
 
 static const char usage[] =
@@ -36,6 +37,7 @@ static const char usage[] =
     "  --check-config   say whether the configuration is good, and stop\n"
     "  --print-config   write a commented configuration with all defaults\n"
     "  --print-doc      write the same as a table (doc/configuration.md)\n"
+    "  --print-msci     write the table of settings by MSCIID (doc/msci.md)\n"
     "  --status         print the state of the acemanager of this configuration as JSON\n"
     "  --version, --help\n"
     "\n"
@@ -51,6 +53,7 @@ static bool parse_options(struct options *o, int argc, char **argv)
         {"status", no_argument, &o->status, 1},
         {"print-config", no_argument, &o->print, 1},
         {"print-doc", no_argument, &o->print_doc, 1},
+        {"print-msci", no_argument, &o->print_msci, 1},
         {"verbose", no_argument, &o->verbose, 1},
         {"version", no_argument, NULL, VERSION},
         {"help", no_argument, NULL, HELP},
@@ -79,6 +82,16 @@ static int print_schema(bool is_table)
     if (ok) {
         fputs(text, stdout);
     }
+    free(text);
+    return ok ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+static int print_msci(void)
+{
+    enum { ROOM = 32768 };
+    char *text = malloc(ROOM);
+    size_t len = text ? amm_msci_markdown(text, ROOM) : 0;
+    bool ok = len > 0 && fwrite(text, 1, len, stdout) == len;
     free(text);
     return ok ? EXIT_SUCCESS : EXIT_FAILURE;
 }
@@ -159,6 +172,9 @@ int main(int argc, char **argv)
     }
     if (options.print || options.print_doc) {
         return print_schema(options.print_doc);
+    }
+    if (options.print_msci) {
+        return print_msci();
     }
     if (!read_config(&config, options.config)) {
         return EXIT_CONFIG;

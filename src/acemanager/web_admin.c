@@ -95,11 +95,12 @@ void web_reboot_take(struct web_call *call)
 
 static void show_reset(struct web_call *call, int status, const char *error)
 {
-    static const char *const paragraphs[] = {
-        "All settings go back to their defaults, and the password back to that of the label. "
-        "Server URL, "
-        "identity and tunnel settings stay, so that the server still reaches the gateway.",
-        "The gateway reboots.", NULL};
+    static const char *const paragraphs[] = {"All settings go back to their defaults, and the "
+                                             "password back to that of the label. Server URL, "
+                                             "tunnel port and identity stay: the gateway goes on "
+                                             "checking in, with the tunnel disabled until "
+                                             "it is enabled again.",
+                                             "The gateway reboots.", NULL};
     json_t *view = confirm_view(call, "admin/reset", "Factory reset", paragraphs);
     json_t *typed = json_pack("{ss}", "name", "reset");
     web_set(typed, "error", error);

@@ -3,6 +3,7 @@
 #include "io/log.h"
 #include "io/tcp.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -65,6 +66,18 @@ static void close_unwanted(struct web_door *door, const struct ace_listen *wante
     }
 }
 
+/* By the interface too: an address alone would also answer on the WAN side. Before Linux 5.7 that
+ * takes CAP_NET_RAW; without it the address has to do, with a word about it. */
+static int listen_at(const struct ace_listen *at, char *error, size_t room)
+{
+    int fd = amm_tcp_listen_by(&at->address, at->link[0] ? at->link : NULL, false, error, room);
+    if (fd < 0 && errno == EPERM) {
+        amm_log(AMM_LOG_WARNING, "page-by-address-only", amm_field_text("link", at->link));
+        fd = amm_tcp_listen(&at->address, false, error, room);
+    }
+    return fd;
+}
+
 static bool open_one(struct web_door *door, const struct ace_listen *at)
 {
     char error[160] = "too many addresses";
@@ -72,10 +85,7 @@ static bool open_one(struct web_door *door, const struct ace_listen *at)
     while (place < LISTENERS && door->listeners[place].is_open) {
         place++;
     }
-    /* by the interface too: an address alone would also answer on the WAN side */
-    int fd = place == LISTENERS ? -1
-                                : amm_tcp_listen_by(&at->address, at->link[0] ? at->link : NULL,
-                                                    false, error, sizeof error);
+    int fd = place == LISTENERS ? -1 : listen_at(at, error, sizeof error);
     if (fd >= 0 && !amm_http_server_listen(door->pages->server, fd, door->tls, (uint32_t)place)) {
         snprintf(error, sizeof error, "out of memory");
         close(fd);
