@@ -180,9 +180,11 @@ void fleet_rollback(struct fleet *fleet, size_t mark)
 {
     /* Newest first: what a thing stands in is there again before the thing, and what was new goes
      * before what it stood in. */
+    bool settings_changed = false;
     while (fleet->n_touched > mark) {
         struct touched *what = &fleet->touched[--fleet->n_touched];
         bool good = true;
+        settings_changed |= what->kind == TOUCHED_GROUP && (what->changes & FLEET_SETTINGS);
         switch ((enum touched_kind)what->kind) {
         case TOUCHED_TENANT:
             good = fleet_rows_tenant(fleet, what->id);
@@ -200,6 +202,10 @@ void fleet_rollback(struct fleet *fleet, size_t mark)
                     amm_field_text("reason", amm_store_error(fleet->store)));
             abort();
         }
+    }
+    /* What follows from templates, once all of the tree stands again. */
+    for (size_t i = 0; settings_changed && i < fleet->n_gateways; i++) {
+        fleet_sync_update(fleet->gateways[i]);
     }
     fleet->unit = fleet->n_touched;
 }
