@@ -269,6 +269,21 @@ static void revisions_go_on_above_what_the_gateway_took(void **state)
            "{\"revision\": 42, \"set\": {\"10034\": 1192}}", "");
 }
 
+static void a_set_that_was_taken_without_effect_is_offered_anew(void **state)
+{
+    struct world *world = *state;
+    int64_t id = world_gateway(world, "gw")->id;
+    set_desired(world, id, "{\"60008\": 30}");
+    expect(world_checkin(world, id,
+                         "{\"v\":1,\"seq\":1,\"base\":\"\",\"hash\":\"" A
+                         "\",\"revision\":0,\"parameters\":{\"60008\":20}}"),
+           "{\"revision\": 1, \"set\": {\"60008\": 30}}", "");
+    expect(world_checkin(world, id,
+                         "{\"v\":1,\"seq\":2,\"base\":\"" A "\",\"hash\":\"" A
+                         "\",\"revision\":1}"),
+           "{\"revision\": 2, \"set\": {\"60008\": 30}}", "");
+}
+
 /* ---- who wins ---- */
 
 static void the_newest_change_wins(void **state)
@@ -616,6 +631,7 @@ int main(void)
         T(desired_settings_are_offered_until_they_are_reported),
         T(a_set_that_cannot_be_taken_is_not_offered_again),
         T(revisions_go_on_above_what_the_gateway_took),
+        T(a_set_that_was_taken_without_effect_is_offered_anew),
         T(the_newest_change_wins),
         T(a_local_change_that_waits_for_a_reboot_is_not_sent_back),
         T(operations_are_sent_until_a_result_comes),

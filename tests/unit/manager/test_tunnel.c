@@ -33,9 +33,8 @@ static const char *desired_port(const struct fleet_gateway *gateway)
 static void join(struct tunnel_world *w, const struct fleet_gateway *gateway, uint16_t port,
                  unsigned generation, const char *from)
 {
-    uint32_t slot = gateway->tunnel.port == port
-                        ? gateway->tunnel.slot
-                        : tunnel_way_find(w->t, gateway->id)->slot;
+    uint32_t slot = gateway->tunnel.port == port ? gateway->tunnel.slot
+                                                 : tunnel_way_find(w->t, gateway->id)->slot;
     tunnel_world_event(w, AMM_IPC_JOINED, gateway, port, amm_peer_id(generation, slot), from, "");
 }
 

@@ -295,8 +295,8 @@ static bool serve_link(struct tunnel_world *w)
         if (fresh[i] < 0) {
             continue;
         }
-        enum amm_unix_result got = amm_unix_receive(
-            fresh[i], (struct amm_span){packet, sizeof packet}, &len, NULL, &none);
+        enum amm_unix_result got =
+            amm_unix_receive(fresh[i], (struct amm_span){packet, sizeof packet}, &len, NULL, &none);
         if (got == AMM_UNIX_CLOSED || w->listening < 0) {
             close(fresh[i]);
             fresh[i] = -1;
@@ -382,15 +382,14 @@ void tunnel_world_event(struct tunnel_world *w, enum amm_ipc_event_kind kind,
                         const struct fleet_gateway *gateway, uint16_t port, uint32_t peer_id,
                         const char *from, const char *reason)
 {
-    struct amm_ipc_message message = {.type = AMM_IPC_EVENT,
-                                      .event = {.kind = (uint8_t)kind,
-                                                .at = w->m.now.wall,
-                                                .port = port,
-                                                .transport = AMM_UDP,
-                                                .peer_id = peer_id,
-                                                .inner_ip = places_address(
-                                                    w->t->places, port,
-                                                    amm_peer_id_slot(peer_id))}};
+    struct amm_ipc_message message = {
+        .type = AMM_IPC_EVENT,
+        .event = {.kind = (uint8_t)kind,
+                  .at = w->m.now.wall,
+                  .port = port,
+                  .transport = AMM_UDP,
+                  .peer_id = peer_id,
+                  .inner_ip = places_address(w->t->places, port, amm_peer_id_slot(peer_id))}};
     char name[FLEET_TUNNEL_NAME];
     fleet_tunnel_name(gateway, name);
     snprintf(message.event.name, sizeof message.event.name, "%.64s", name);
@@ -536,10 +535,10 @@ int64_t tunnel_world_events(struct tunnel_world *w, const struct fleet_gateway *
                             const char *kind)
 {
     int64_t n = 0;
-    struct amm_rows *rows = amm_store_query(
-        w->world.store, AMM_SQL_EVENT_OF_GATEWAY,
-        AMM_WITH(amm_number(gateway->id), amm_number(gateway->group->tenant->id),
-                 amm_number(INT64_MAX), amm_number(1000000)));
+    struct amm_rows *rows =
+        amm_store_query(w->world.store, AMM_SQL_EVENT_OF_GATEWAY,
+                        AMM_WITH(amm_number(gateway->id), amm_number(gateway->group->tenant->id),
+                                 amm_number(INT64_MAX), amm_number(1000000)));
     while (amm_rows_next(rows)) {
         char found[64];
         amm_rows_text(rows, 5, found, sizeof found);
