@@ -11,6 +11,8 @@
  * one. Fleet thread. */
 #pragma once
 
+#include "crypto/identity.h"
+
 #include "fleet.h"
 #include "manager/manager.h"
 #include "manager/route.h"

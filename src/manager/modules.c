@@ -1,4 +1,12 @@
 /* The parts of the manager, in the order in which they start. */
+#include "manager/enrolment.h"
+#include "manager/fleet_module.h"
 #include "manager/manager.h"
+#include "manager/tunnel.h"
 
-const struct manager_module *const manager_modules[] = {NULL};
+const struct manager_module *const manager_modules[] = {
+    &fleet_module,
+    &enrolment_module,
+    &tunnel_module,
+    NULL,
+};

@@ -1,7 +1,11 @@
 /* Every noun of the API: a new one adds its array here. */
+#include "manager/enrolment.h"
+#include "manager/fleet_module.h"
 #include "manager/nouns.h"
 
 const struct route *const route_tables[] = {
-    login_routes, user_routes,   token_routes,   tenant_routes, group_routes,
-    audit_routes, server_routes, metrics_routes, NULL,
+    login_routes,   user_routes,      token_routes,     tenant_routes,
+    group_routes,   audit_routes,     server_routes,    metrics_routes,
+    checkin_routes, gateway_routes,   parameter_routes, stat_routes,
+    event_routes,   operation_routes, enrolment_routes, NULL,
 };
