@@ -103,17 +103,18 @@ static struct fleet_gateway *who(struct job *job)
     case ENROLMENT_GOOD:
         break;
     case ENROLMENT_UNKNOWN:
-        refuse(job, "unknown", "The server does not know this certificate; enrol anew.", true);
+        refuse(job, "unknown-certificate", "The server does not know this certificate; enrol anew.",
+               true);
         return NULL;
     case ENROLMENT_REVOKED:
         refuse(job, "revoked", "This certificate is revoked; the gateway must enrol anew.", true);
         return NULL;
     case ENROLMENT_EXPIRED:
-        refuse(job, "certificate-expired", "This certificate has expired; renew it.", false);
+        refuse(job, "expired", "This certificate has expired; renew it.", false);
         return NULL;
     case ENROLMENT_NOT_YET:
-        refuse(job, "certificate-not-yet-valid",
-               "This certificate is not valid yet by the server's clock.", false);
+        refuse(job, "not-yet-valid", "This certificate is not valid yet by the server's clock.",
+               false);
         return NULL;
     }
     if (!fleet_gateway_is_admitted(gateway)) {

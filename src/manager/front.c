@@ -1,9 +1,11 @@
 #include "manager/front.h"
 
+#include "io/clock.h"
 #include "io/file.h"
 #include "io/log.h"
 #include "io/tcp.h"
 #include "io/unix.h"
+#include "manager/checkin_service.h"
 #include "manager/job_parts.h"
 #include "manager/stream.h"
 
@@ -130,7 +132,8 @@ static void handle(void *context, const struct amm_http_call *call)
         !core_queue(front->m->core, &job_part(job)->item, is_gateway ? CORE_GATEWAYS : CORE_URGENT,
                     front->m->config->queue)) {
         char seconds[8];
-        snprintf(seconds, sizeof seconds, "%d", QUEUE_FULL_RETRY);
+        snprintf(seconds, sizeof seconds, "%u",
+                 is_gateway ? checkin_service_slot(amm_now().mono) : QUEUE_FULL_RETRY);
         job_free(job);
         refuse(call, 503, "busy", "too many requests are waiting", "Retry-After", seconds);
     }
