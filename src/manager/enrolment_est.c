@@ -129,7 +129,7 @@ static bool read_credentials(struct amm_view header, struct credentials *out)
                    amm_view(header.data + sizeof scheme - 1, header.len - (sizeof scheme - 1)),
                    AMM_BASE64);
     text[len] = '\0';
-    char *colon = ok && strlen(text) == len ? strchr(text, ':') : NULL;
+    char *colon = ok && strlen(text) == len ? strrchr(text, ':') : NULL; /* a token has none */
     ok = colon && colon > text && colon - text <= FLEET_SERIAL_MAX;
     if (ok) {
         snprintf(out->serial, sizeof out->serial, "%.*s", (int)(colon - text), text);

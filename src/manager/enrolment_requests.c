@@ -51,16 +51,25 @@ static bool list_one(void *context, const struct enrolment_request *request)
     return ++listing->n < listing->limit;
 }
 
+/* Of the query; the route has checked that it is one of these. */
+static enum enrolment_state wanted_state(const struct job *job)
+{
+    char text[16];
+    enum enrolment_state state = ENROLMENT_WAITING;
+    if (!job_query_text(job, "state", text, sizeof text)) {
+        return state;
+    }
+    while (state < ENROLMENT_REFUSED && strcmp(state_names[state], text) != 0) {
+        state++;
+    }
+    return state;
+}
+
 void enrolment_request_list(struct job *job)
 {
     struct job_page page = job_page(job);
     struct listing listing = {.job = job, .items = json_array(), .limit = page.limit};
-    char wanted[16] = "waiting";
-    enum enrolment_state state = ENROLMENT_WAITING;
-    job_query_text(job, "state", wanted, sizeof wanted);
-    while (state < ENROLMENT_REFUSED && strcmp(state_names[state], wanted) != 0) {
-        state++;
-    }
+    enum enrolment_state state = wanted_state(job);
     int64_t tenant = job_query_number(job, "tenant", 0);
     enum amm_store_result result =
         tenant != 0 ? enrolment_requests(job->m, AMM_SQL_ENROLMENT_REQUEST_LIST,
