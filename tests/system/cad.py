@@ -1,6 +1,5 @@
 """amm-cad as a process, and the messages of its socket (src/ipc/include/ipc/cad.h)."""
 import os
-import select
 import signal
 import socket
 import struct
@@ -83,14 +82,15 @@ class Cad:
         self.process = None
 
     def start(self):
-        self.process = subprocess.Popen([BIN / "amm-cad", "--config", self.config], stderr=subprocess.PIPE, text=True)
-        while True:
-            assert select.select([self.process.stderr], [], [], 20)[0], "amm-cad says nothing"
-            line = self.process.stderr.readline()
-            assert line, f"amm-cad ended with {self.process.wait()}"
-            if "event=ready" in line:
-                self.ready = line
-                return self
+        log = self.folder / "cad.log"
+        at = log.stat().st_size if log.exists() else 0
+        with open(log, "a") as file:
+            self.process = subprocess.Popen([BIN / "amm-cad", "--config", self.config], stderr=file)
+        said = lambda: log.read_text()[at:]
+        wait_for(lambda: "event=ready" in said() or self.process.poll() is not None)
+        assert self.process.poll() is None, said()
+        self.ready = [line for line in said().splitlines() if "event=ready" in line][0]
+        return self
 
     def link(self):
         return Link(self.path)
@@ -99,7 +99,6 @@ class Cad:
         if self.process:
             self.process.send_signal(how)
             self.process.wait(20)
-            self.process.stderr.close()
             self.process = None
 
     def certificate(self, pem):

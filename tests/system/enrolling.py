@@ -2,13 +2,12 @@
 import base64
 import http.client
 import json
-import select
 import signal
 import socket
 import ssl
 import subprocess
 
-from cad import Cad, new_key
+from cad import Cad, new_key, wait_for
 from lab import BIN, run
 
 
@@ -83,38 +82,27 @@ metrics = 127.0.0.1:{free_port()}
     def start(self, with_cad=True):
         if with_cad:
             self.cad.start()
-        self.log = open(self.folder / "ammd.log", "a+")
-        at = self.log.tell()
-        self.process = subprocess.Popen([BIN / "ammd", "--config", self.config], stderr=subprocess.PIPE, text=True)
-        wanted = {"event=started"} | ({"event=cad-up"} if with_cad else set())
-        while wanted:
-            assert select.select([self.process.stderr], [], [], 30)[0], "ammd says nothing"
-            line = self.process.stderr.readline()
-            assert line, f"ammd ended with {self.process.wait()}: {(self.folder / 'ammd.log').read_text()[at:]}"
-            self.log.write(line)
-            self.log.flush()
-            wanted = {w for w in wanted if w not in line}
-        self.drain = subprocess.Popen(["cat"], stdin=self.process.stderr, stdout=self.log)
-        self.process.stderr.close()
+        log = self.folder / "ammd.log"
+        at = log.stat().st_size if log.exists() else 0
+        with open(log, "a") as file:
+            self.process = subprocess.Popen([BIN / "ammd", "--config", self.config], stdout=subprocess.DEVNULL, stderr=file)
+        wanted = ["event=started"] + ["event=cad-up"] * with_cad
+        said = lambda: log.read_text()[at:]
+        wait_for(lambda: all(w in said() for w in wanted) or self.process.poll() is not None)
+        assert self.process.poll() is None, said()
         if with_cad:
             self.wait(lambda: self.gateway("GET", "/.well-known/est/cacerts").status == 200)
         return self
 
     @staticmethod
     def wait(condition, seconds=20):
-        import time
-        end = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < end, "waited in vain"
-            time.sleep(0.03)
+        wait_for(condition, seconds)
 
     def stop(self, how=signal.SIGTERM):
         if self.process:
             self.process.send_signal(how)
             self.process.wait(30)
-            self.drain.wait(10)
             self.process = None
-            self.log.close()
         self.cad.stop()
 
     # ---- people
