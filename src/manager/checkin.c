@@ -316,7 +316,9 @@ bool checkin_take(struct fleet *fleet, struct fleet_gateway *gateway,
     fleet_sync_update(gateway);
     answer->events = gateway->events_seen;
     answer->interval = fleet_interval(gateway);
-    /* A repetition is told what it was told. An older one is answered for politeness only. */
+    /* A repetition is told what it was told. An older one is answered for politeness only, and with
+     * the number that was taken: a gateway whose memory was lost goes on from there (GP-41). */
+    answer->seq = age == CHECKIN_OLD ? gateway->seq : answer->seq;
     answer->full = age != CHECKIN_OLD && strcmp(input->message->hash, gateway->hash) != 0;
     good = good && (age == CHECKIN_OLD || give_orders(&t, input->tunnel_hash)) &&
            fleet_seen_write(fleet, gateway, error);

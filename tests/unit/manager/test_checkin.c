@@ -164,12 +164,12 @@ static void a_repetition_changes_nothing_and_is_told_the_same(void **state)
     expect(world_checkin(world, id, message), "{\"seq\": 7, \"events\": 6}", "full");
     expect(world_checkin(world, id, message), "{\"seq\": 7, \"events\": 6}", "full");
     assert_int_equal(count_events(world, id, "boot"), 2);
-    /* An older one, late: answered, nothing more. */
+    /* An older one, late: answered with what was taken, nothing more. */
     expect(world_checkin(world, id,
                          "{\"v\":1,\"seq\":6,\"base\":\"\",\"hash\":\"" B
                          "\",\"stats\":{\"Platform\":\"old\"},\"events\":[{\"id\":7,\"at\":1,"
                          "\"kind\":\"boot\",\"text\":\"\"}]}"),
-           "{\"seq\": 6, \"events\": 6}", "full set operations");
+           "{\"seq\": 7, \"events\": 6}", "full set operations");
     expect_stats(world, id, "{\"Platform\":\"x\"}");
     assert_int_equal(count_events(world, id, "boot"), 2);
     assert_int_equal(count_events(world, id, "clone"), 0);
