@@ -172,6 +172,11 @@ uint64_t ace_checkins_next_seq(const struct ace_checkins *c)
     return c->body ? 0 : c->seq + 1;
 }
 
+void ace_checkins_skip(struct ace_checkins *c, uint64_t seq)
+{
+    c->seq = seq > c->seq ? seq : c->seq;
+}
+
 static void take_report(struct ace_checkins *c, const struct ace_report *r)
 {
     c->sent = (struct said){

@@ -56,6 +56,9 @@ void ace_checkins_interval(struct ace_checkins *checkins, uint32_t interval, amm
  * as used before ace_checkins_begin. */
 uint64_t ace_checkins_next_seq(const struct ace_checkins *checkins);
 
+/* The next number is above `seq`: for a disk that takes no reservation. */
+void ace_checkins_skip(struct ace_checkins *checkins, uint64_t seq);
+
 /* Begins one, and gives its body, which stays valid until the next call; NULL: out of memory (it is
  * due again later). `report` may be NULL for a repetition. */
 const char *ace_checkins_begin(struct ace_checkins *checkins, amm_time now,

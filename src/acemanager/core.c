@@ -279,6 +279,25 @@ static bool open_loop(struct ace_core *core)
     return core->exchange && core->ntp;
 }
 
+static void take_notices(struct ace_core *core)
+{
+    struct ace_notice notice;
+    enum ace_helper_result result;
+    while ((result = ace_helper_receive(core->helper, &notice)) == ACE_HELPER_OK) {
+        bool is_clock = notice.kind == ACE_NOTICE_CLOCK_SET ||
+                        (notice.kind == ACE_NOTICE_REFUSED && notice.slot == ACE_ORDER_CLOCK);
+        if (is_clock) {
+            core_time_notice(core, &notice);
+        } else if (notice.kind == ACE_NOTICE_REFUSED && notice.slot == ACE_ORDER_REBOOT) {
+            amm_log(AMM_LOG_ERROR, "reboot", amm_field_text("why", notice.text));
+            ace_event(core, "reboot-failed", notice.text, NULL);
+        } else {
+            ace_tunnel_notice(&core->tunnel, core_now(core), &notice);
+        }
+    }
+    core->is_over = core->is_over || result == ACE_HELPER_GONE;
+}
+
 static bool start(struct ace_core *core)
 {
     core->system = amm_now();
@@ -298,6 +317,7 @@ static bool start(struct ace_core *core)
     core_parameters_changed(core);
     core_operations_start(core);
     core_look(core);
+    take_notices(core); /* ammers that outlived the core before */
     return true;
 }
 
@@ -321,25 +341,6 @@ struct amm_now ace_core_now(const struct ace_core *core)
 const char *ace_core_folder(const struct ace_core *core)
 {
     return core->config->folder;
-}
-
-static void take_notices(struct ace_core *core)
-{
-    struct ace_notice notice;
-    enum ace_helper_result result;
-    while ((result = ace_helper_receive(core->helper, &notice)) == ACE_HELPER_OK) {
-        bool is_clock = notice.kind == ACE_NOTICE_CLOCK_SET ||
-                        (notice.kind == ACE_NOTICE_REFUSED && notice.slot == ACE_ORDER_CLOCK);
-        if (is_clock) {
-            core_time_notice(core, &notice);
-        } else if (notice.kind == ACE_NOTICE_REFUSED && notice.slot == ACE_ORDER_REBOOT) {
-            amm_log(AMM_LOG_ERROR, "reboot", amm_field_text("why", notice.text));
-            ace_event(core, "reboot-failed", notice.text, NULL);
-        } else {
-            ace_tunnel_notice(&core->tunnel, core_now(core), &notice);
-        }
-    }
-    core->is_over = core->is_over || result == ACE_HELPER_GONE;
 }
 
 static void take_netlink(struct ace_core *core)

@@ -303,7 +303,8 @@ static bool draft_tunnel(struct ace_core *core, struct draft *d)
     return true;
 }
 
-/* Numbers are on disk as used before they are: a whole block with one write. */
+/* Numbers are on disk as used before they are: a whole block with one write. On a disk that takes
+ * nothing the time of day does instead: it, too, only grows, also over a restart. */
 static bool reserve_seq(struct ace_core *core)
 {
     uint64_t seq = ace_checkins_next_seq(core->checkins);
@@ -313,9 +314,17 @@ static bool reserve_seq(struct ace_core *core)
     uint64_t former = core->memory.seq;
     core->memory.seq = seq + ACE_SEQ_BLOCK - 1;
     if (core_memory_save(core)) {
+        core->seq_by_time = false;
         return true;
     }
     core->memory.seq = former;
+    if (ace_clock_is_trusted(&core->clock) && core_now(core).wall > 0) {
+        if (!core->seq_by_time) {
+            ace_checkins_skip(core->checkins, (uint64_t)core_now(core).wall);
+            core->seq_by_time = true;
+        }
+        return true;
+    }
     char why[AMM_CHECKIN_TEXT];
     snprintf(why, sizeof why, "the disk cannot be written: %.200s", core->storage_error);
     ace_checkins_failed(core->checkins, core->system.mono, why);

@@ -120,7 +120,8 @@ struct ace_core {
     struct ace_checkins *checkins;
     int64_t last_checkin; /* wall time of the last answer */
     bool last_in_tunnel;
-    bool is_stopped; /* a fatal answer */
+    bool is_stopped;  /* a fatal answer */
+    bool seq_by_time; /* the disk takes no numbers */
 
     /* tunnel */
     struct amm_tunnel_settings settings; /* hash "" without */

@@ -133,6 +133,9 @@ void core_time_step(struct ace_core *core)
     if (ace_ntp_step(core->ntp, core_now(core), &offset_ms)) {
         core_time_offer(core, AMM_CLOCK_NTP, offset_ms);
     }
+    if (core->time_at > core->system.mono && ace_ntp_has_failed(core->ntp)) {
+        core->time_at = core->system.mono;
+    }
     bool is_trusted = ace_clock_is_trusted(&core->clock);
     if (is_trusted != core->was_trusted) {
         core->was_trusted = is_trusted;

@@ -170,6 +170,14 @@ static void start_core(struct helper *h)
     if (!amm_unix_pair(ends)) {
         return;
     }
+    h->fd = ends[0];
+    /* Before it runs, so that it knows of them before it decides anything. */
+    for (unsigned slot = 0; slot < ACE_SLOTS; slot++) {
+        if (h->ammers[slot].pid > 0) {
+            tell(h, &(struct ace_notice){
+                        .kind = ACE_NOTICE_RUNS, .slot = slot, .value = h->ammers[slot].value});
+        }
+    }
     pid_t pid = fork();
     if (pid == 0) {
         close(ends[0]);
@@ -182,18 +190,12 @@ static void start_core(struct helper *h)
     close(ends[1]);
     if (pid < 0 || !amm_loop_add(h->loop, ends[0], AMM_READ, TAG_CORE)) {
         close(ends[0]);
+        h->fd = -1;
         return;
     }
-    h->fd = ends[0];
     h->core = pid;
     h->core_began = h->now;
     h->core_again = h->core_kill = AMM_NEVER;
-    for (unsigned slot = 0; slot < ACE_SLOTS; slot++) {
-        if (h->ammers[slot].pid > 0) {
-            tell(h, &(struct ace_notice){
-                        .kind = ACE_NOTICE_RUNS, .slot = slot, .value = h->ammers[slot].value});
-        }
-    }
 }
 
 static void core_ended(struct helper *h, int status)

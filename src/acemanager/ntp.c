@@ -294,6 +294,11 @@ bool ace_ntp_step(struct ace_ntp *ntp, struct amm_now now, int64_t *offset_ms)
     return ntp->step == IDLE && end_round(ntp, now, offset_ms);
 }
 
+bool ace_ntp_has_failed(const struct ace_ntp *ntp)
+{
+    return ntp->n == 0 || ntp->failures > 0;
+}
+
 void ace_ntp_clock_moved(struct ace_ntp *ntp, amm_time now)
 {
     if (ntp->step == ASKED) {

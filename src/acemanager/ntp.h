@@ -30,6 +30,9 @@ amm_time ace_ntp_deadline(const struct ace_ntp *ntp);
  */
 bool ace_ntp_step(struct ace_ntp *ntp, struct amm_now now, int64_t *offset_ms);
 
+/* True if the last round ended without a time: there is nothing to wait for. */
+bool ace_ntp_has_failed(const struct ace_ntp *ntp);
+
 /* The clock was moved: times of a question under way are worth nothing. */
 void ace_ntp_clock_moved(struct ace_ntp *ntp, amm_time now);
 

@@ -201,6 +201,9 @@ static void refresh(struct ace_tunnel *t, struct amm_now now)
 
 void ace_tunnel_step(struct ace_tunnel *t, struct amm_now now)
 {
+    if (!t->has_wish) {
+        return;
+    }
     if (is_wanted(t)) {
         keep(t, now);
     } else {
@@ -226,6 +229,7 @@ amm_time ace_tunnel_deadline(const struct ace_tunnel *t)
 void ace_tunnel_want(struct ace_tunnel *t, struct amm_now now, const struct ace_tunnel_wish *wish)
 {
     t->wish = *wish;
+    t->has_wish = true;
     snprintf(t->wish_why, sizeof t->wish_why, "%s", wish->why ? wish->why : "");
     t->wish.why = NULL;
     ace_tunnel_step(t, now);

@@ -58,6 +58,7 @@ struct ace_tunnel {
     int64_t since; /* wall */
     char why[AMM_CHECKIN_TEXT];
     struct ace_tunnel_wish wish;
+    bool has_wish; /* before the first one nothing is stopped: ammers may have outlived a core */
     char wish_why[AMM_CHECKIN_TEXT];
     int main;  /* slot of the tunnel in use; -1: none */
     int other; /* slot of the new port during a move; -1: none */
