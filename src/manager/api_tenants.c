@@ -3,6 +3,7 @@
 #include "manager/fleet.h"
 #include "manager/job.h"
 #include "manager/nouns.h"
+#include "manager/stream.h"
 
 #include <stdlib.h>
 
@@ -10,6 +11,18 @@ static void answer_refusal(struct job *job, const struct fleet_error *error)
 {
     job_error(job, error->status, error->name, error->field[0] != '\0' ? error->field : NULL, "%s",
               error->text);
+}
+
+/* Consoles show the tree: they learn of changes at once. */
+static void publish(const struct job *job, const char *kind, int64_t tenant, int64_t group,
+                    const char *change)
+{
+    struct access_object scope = {tenant, group};
+    if (stream_is_heard(job->m)) {
+        stream_publish(job->m, &scope, kind,
+                       json_pack("{s:o, s:o, s:s}", "id", job_json_id(group != 0 ? group : tenant),
+                                 "tenant", job_json_id(tenant), "change", change));
+    }
 }
 
 /* ---- tenants ---- */
@@ -108,6 +121,7 @@ static void tenant_add_handle(struct job *job)
         return;
     }
     job_audit(job, tenant->id, tenant->slug, "tenant added");
+    publish(job, "tenant", tenant->id, 0, "added");
     job_json(job, 201, tenant_json(tenant, true));
 }
 
@@ -121,6 +135,7 @@ static void tenant_change_handle(struct job *job)
         return;
     }
     job_audit(job, tenant->id, tenant->slug, "tenant changed");
+    publish(job, "tenant", tenant->id, 0, "changed");
     if ((job_has(job, "title") &&
          !fleet_tenant_retitle(job->m->fleet, tenant, job_text(job, "title", ""), &error)) ||
         (job_has(job, "gateways_max") &&
@@ -155,6 +170,7 @@ static void tenant_remove_handle(struct job *job)
         return;
     }
     job_audit(job, tenant->id, tenant->slug, "tenant removed");
+    publish(job, "tenant", tenant->id, 0, "removed");
     enum amm_store_result result = directory_branch_removed(job->m, tenant->id, 0);
     if (result != AMM_STORE_OK) {
         job_store_error(job, result);
@@ -275,6 +291,7 @@ static void group_add_handle(struct job *job)
         return;
     }
     job_audit(job, tenant, group->name, "group added");
+    publish(job, "group", tenant, group->id, "added");
     job_json(job, 201, group_json(group));
 }
 
@@ -283,6 +300,7 @@ static void group_change_handle(struct job *job)
     struct fleet_group *group = fleet_group_find(job->m->fleet, job->id);
     struct fleet_error error = {0};
     job_audit(job, group->tenant->id, group->name, "group changed");
+    publish(job, "group", group->tenant->id, group->id, "changed");
     if (job_has(job, "name") &&
         !fleet_group_rename(job->m->fleet, group, job_text(job, "name", ""), &error)) {
         answer_refusal(job, &error);
@@ -303,6 +321,16 @@ static void group_change_handle(struct job *job)
     job_json(job, 200, group_json(group));
 }
 
+static void publish_removed(const struct job *job, const struct fleet_group *group)
+{
+    struct access_object above = {group->tenant->id, group->parent ? group->parent->id : 0};
+    if (stream_is_heard(job->m)) {
+        stream_publish(job->m, &above, "group",
+                       json_pack("{s:o, s:o, s:s}", "id", job_json_id(group->id), "tenant",
+                                 job_json_id(group->tenant->id), "change", "removed"));
+    }
+}
+
 static void group_remove_handle(struct job *job)
 {
     struct fleet_group *group = fleet_group_find(job->m->fleet, job->id);
@@ -312,6 +340,8 @@ static void group_remove_handle(struct job *job)
         return;
     }
     job_audit(job, group->tenant->id, group->name, "group removed");
+    /* By the group above: when it is told, this one cannot be found any more. */
+    publish_removed(job, group);
     enum amm_store_result result = directory_branch_removed(job->m, group->tenant->id, group->id);
     if (result != AMM_STORE_OK) {
         job_store_error(job, result);

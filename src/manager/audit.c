@@ -1,15 +1,24 @@
 #include "manager/audit.h"
 
 #include "base/bytes.h"
+#include "io/log.h"
 #include "manager/audit_chain.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 enum { DETAIL_MAX = 1000 };
+#define SAY_EVERY (86400 * AMM_SECOND)
 
 struct audit {
     int64_t id; /* of the last row */
+    uint8_t hash[AUDIT_HASH];
+    struct manager_timer say;
+};
+
+/* What goes back with a unit. */
+struct end {
+    int64_t id;
     uint8_t hash[AUDIT_HASH];
 };
 
@@ -46,9 +55,27 @@ void audit_end(const struct audit *audit, int64_t *id, uint8_t hash[AUDIT_HASH])
     memcpy(hash, audit->hash, AUDIT_HASH);
 }
 
+/* Kept elsewhere with the log, it shows a chain that was cut short. */
+static void say(struct manager *m, struct manager_timer *timer)
+{
+    char hash[2 * AUDIT_HASH + 1];
+    amm_hex(hash, amm_view(m->audit->hash, AUDIT_HASH));
+    amm_log(AMM_LOG_INFO, "audit", amm_field_number("entries", m->audit->id),
+            amm_field_text("hash", hash));
+    manager_timer_set(m, timer, amm_time_after(m->now.mono, SAY_EVERY));
+}
+
+void audit_start(struct manager *m)
+{
+    m->audit->say.fire = say;
+    manager_timer_set(m, &m->audit->say, m->now.mono);
+}
+
 static void go_back(struct manager *m, void *data)
 {
-    memcpy(m->audit, data, sizeof *m->audit);
+    const struct end *end = data;
+    m->audit->id = end->id;
+    memcpy(m->audit->hash, end->hash, AUDIT_HASH);
 }
 
 /* Text that a terminal or a reader line by line takes for what it is. */
@@ -85,7 +112,9 @@ bool audit_add(struct manager *m, const struct audit_entry *entry)
     if (!audit_row_hash(audit->hash, &row, hash)) {
         return false;
     }
-    manager_undo(m, go_back, audit, sizeof *audit);
+    struct end before = {.id = audit->id};
+    memcpy(before.hash, audit->hash, AUDIT_HASH);
+    manager_undo(m, go_back, &before, sizeof before);
     if (amm_store_run(m->store, AMM_SQL_AUDIT_ADD,
                       AMM_WITH(amm_number(row.id), amm_number(row.at), amm_number(row.tenant),
                                amm_text(actor), amm_text(remote), amm_text(action),

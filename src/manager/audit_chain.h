@@ -5,6 +5,7 @@
 #include "store/store.h"
 
 struct audit;
+struct manager;
 
 enum { AUDIT_HASH = 32, AUDIT_TEXTS = 6 };
 
@@ -34,4 +35,5 @@ void audit_verify(struct amm_store *store, struct audit_check *out);
 
 struct audit *audit_new(struct amm_store *store, char *error, size_t room);
 struct audit *audit_free(struct audit *audit);
+void audit_start(struct manager *m); /* sets the timer of the log line */
 void audit_end(const struct audit *audit, int64_t *id, uint8_t hash[AUDIT_HASH]);

@@ -360,11 +360,16 @@ static void actor_of_user(struct manager *m, const struct user *user, struct act
     }
 }
 
+bool directory_login_lives(const struct manager *m, const struct login *login)
+{
+    amm_time idle = amm_time_after(login->idle_since, m->config->login_idle * AMM_SECOND);
+    return m->now.mono < login->dies_at && m->now.mono < idle;
+}
+
 bool directory_login_actor(struct manager *m, const struct login *login, struct actor *out)
 {
     const struct user *user = directory_user(m->directory, login->user);
-    amm_time idle = amm_time_after(login->idle_since, m->config->login_idle * AMM_SECOND);
-    if (user == NULL || user->disabled || m->now.mono >= login->dies_at || m->now.mono >= idle) {
+    if (user == NULL || user->disabled || !directory_login_lives(m, login)) {
         return false;
     }
     actor_of_user(m, user, out);

@@ -60,6 +60,9 @@ struct token {
 struct directory *directory_new(struct manager *m, char *error, size_t room);
 struct directory *directory_free(struct directory *directory);
 
+/* Sets the timer that removes logins which have ended by themselves. */
+void directory_start(struct manager *m);
+
 /* ---- finding; NULL: none; valid until the unit ends ---- */
 
 struct user *directory_user(const struct directory *directory, int64_t id);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 enum { SECRET_BYTES = 32, SAVE_SEEN_EVERY = 60 };
+#define PURGE_EVERY (300 * AMM_SECOND)
 
 /* ---- the way back ---- */
 
@@ -296,6 +297,26 @@ enum amm_store_result directory_login_remove(struct manager *m, int64_t id)
         remove_id(&m->directory->logins, id);
     }
     return result;
+}
+
+static void purge(struct manager *m, struct manager_timer *timer)
+{
+    const struct list *logins = &m->directory->logins;
+    manager_timer_set(m, timer, amm_time_after(m->now.mono, PURGE_EVERY));
+    for (size_t i = logins->n; i > 0 && manager_store_state(m) == AMM_STORE_OK; i--) {
+        const struct login *login = logins->at[i - 1];
+        if (!directory_login_lives(m, login) &&
+            directory_login_remove(m, login->id) != AMM_STORE_OK) {
+            manager_fail(m);
+            return;
+        }
+    }
+}
+
+void directory_start(struct manager *m)
+{
+    m->directory->purge.fire = purge;
+    manager_timer_set(m, &m->directory->purge, amm_time_after(m->now.mono, PURGE_EVERY));
 }
 
 /* Saved once a minute: what is lost with a crash only makes a login end a little earlier. */

@@ -440,25 +440,34 @@ static void listen_again(struct front *front)
     }
 }
 
-bool front_reload(struct front *front, char *error, size_t room)
+/* Puts a new context in the place of the old one, or says why there is none. */
+static void take_over(struct amm_http_tls **kept, struct amm_http_tls *made, const char *listener,
+                      const char *error)
 {
-    bool has_console = front->console_tls != NULL;
-    struct amm_http_tls *console =
-        has_console ? make_console_tls(front->m->config, error, room) : NULL;
-    struct amm_http_tls *gateways =
-        has_console && console == NULL ? NULL : make_gateways_tls(front, error, room);
-    if (gateways == NULL) {
-        amm_http_tls_unref(console);
-        return false;
+    if (made == NULL) {
+        amm_log(AMM_LOG_ERROR, "reload-failed", amm_field_text("listener", listener),
+                amm_field_text("text", error));
+        return;
     }
+    amm_http_tls_unref(*kept);
+    *kept = made;
+    amm_log(AMM_LOG_INFO, "reloaded", amm_field_text("listener", listener));
+}
+
+/* Each for itself: a certificate of the gateways' listener that the user may not read must not keep
+ * the console's from being renewed. */
+void front_reload(struct front *front)
+{
+    char error[512] = "";
     pthread_mutex_lock(&front->lock);
-    amm_http_tls_unref(front->console_tls);
-    amm_http_tls_unref(front->gateways_tls);
-    front->console_tls = console;
-    front->gateways_tls = gateways;
+    if (front->console_tls != NULL) {
+        take_over(&front->console_tls, make_console_tls(front->m->config, error, sizeof error),
+                  "console", error);
+    }
+    take_over(&front->gateways_tls, make_gateways_tls(front, error, sizeof error), "gateways",
+              error);
     listen_again(front);
     pthread_mutex_unlock(&front->lock);
-    return true;
 }
 
 void front_counters(const struct front *front, struct amm_http_counters *out)

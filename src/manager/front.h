@@ -17,8 +17,9 @@ bool front_start(struct front *front, char *error, size_t room);
 void front_stop(struct front *front);
 struct front *front_free(struct front *front);
 
-/* Reads certificates and keys again; connections that are there go on. False: the old ones stay. */
-bool front_reload(struct front *front, char *error, size_t room);
+/* Reads certificates and keys again, as the user that ammd runs as; connections that are there go
+ * on. False: what could not be read stays as it was. */
+void front_reload(struct front *front);
 
 /* Any thread. */
 void front_counters(const struct front *front, struct amm_http_counters *out);

@@ -126,15 +126,12 @@ static bool become_user(const struct manager_config *config, struct amm_user *us
 static void signalled(struct manager *m, struct manager_watch *watch, const struct amm_ready *ready)
 {
     struct signalfd_siginfo info;
-    char error[ERROR_ROOM];
     (void)ready;
     while (read(watch->fd, &info, sizeof info) == (ssize_t)sizeof info) {
-        if (info.ssi_signo != SIGHUP) {
-            core_stop(m->core);
-        } else if (front_reload(m->front, error, sizeof error)) {
-            amm_log(AMM_LOG_INFO, "reloaded", amm_field_text("what", "certificates"));
+        if (info.ssi_signo == SIGHUP) {
+            front_reload(m->front);
         } else {
-            amm_log(AMM_LOG_ERROR, "reload-failed", amm_field_text("text", error));
+            core_stop(m->core);
         }
     }
 }
@@ -173,7 +170,11 @@ static void start_parts(struct manager *m, void *context)
     m->fleet = m->audit ? fleet_load(m->store, m->now.wall, start->error, start->room) : NULL;
     m->directory = m->fleet ? directory_new(m, start->error, start->room) : NULL;
     start->ok = m->directory != NULL && first_start(m, start->error, start->room);
-    stream_start(m);
+    if (start->ok) {
+        stream_start(m);
+        audit_start(m);
+        directory_start(m);
+    }
     for (const struct manager_module *const *module = manager_modules; start->ok && *module != NULL;
          module++) {
         start->ok = (*module)->start == NULL || (*module)->start(m, start->error, start->room);

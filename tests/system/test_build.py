@@ -9,7 +9,7 @@ SANS_IO = ("base", "crypto", "data", "proto", "http/codec")
 FORBIDDEN = re.compile(r"^(socket|bind|connect|accept4?|send(to|msg|mmsg)?|recv(from|msg|mmsg)?|read|write|open(at)?|poll|"
                        r"epoll_\w+|ioctl|clock_\w+|time|gettimeofday|nanosleep|usleep|sleep|pthread_(create|mutex_\w+|cond_\w+)|"
                        r"printf|fprintf|vfprintf|puts|perror|fopen|syslog|getenv|system|popen|fork|exec\w+)$")
-PROGRAMS = ("amm-tunneld", "amm-cad", "ammctl", "ammer", "amm-fleet")
+PROGRAMS = ("amm-tunneld", "ammd", "amm-cad", "ammctl", "ammer", "amm-fleet")
 
 
 def undefined(archive):
@@ -51,6 +51,13 @@ def test_files_and_functions_stay_small():
     assert long == []
 
 
+def test_sql_stands_in_the_store_only():
+    sql = re.compile(r'"\s*(SELECT|INSERT INTO|UPDATE \w+ SET|DELETE FROM|CREATE TABLE|PRAGMA) ')
+    files = subprocess.run(["git", "ls-files", "src/*.c", "src/*.h"], cwd=TOP, capture_output=True, text=True).stdout.split()
+    found = {f for f in files if sql.search((TOP / f).read_text())}
+    assert found and all(f.startswith("src/store/") for f in found), found
+
+
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_program_says_what_it_is_and_how_to_use_it(program):
     done = run(BIN / program, "--help", check=False)
@@ -59,6 +66,6 @@ def test_program_says_what_it_is_and_how_to_use_it(program):
 
 def test_the_page_of_settings_is_what_the_programs_print():
     """Cure: the command that the page names."""
-    printed = [run(BIN / program, "--print-doc").stdout for program in ("amm-tunneld", "amm-cad", "ammer")]
+    printed = [run(BIN / program, "--print-doc").stdout for program in ("amm-tunneld", "ammd", "amm-cad", "ammer")]
     page = (TOP / "doc" / "configuration.md").read_text()
     assert page[page.index("\n## amm-tunneld\n") + 1 :] == "\n".join(printed)

@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import re
+import signal
 import socket
 import ssl
 import subprocess
@@ -132,7 +133,7 @@ def test_tenants_do_not_see_one_another(tenants):
     """Every path of the description that can be read, by everyone of one tenant, with every id of the other."""
     root, ours, theirs = tenants
     paths = root.get("/api/v1/openapi.json").json["paths"]
-    ids = {theirs[name] for name in ("tenant", "group", "user", "token")} | {theirs["mark"], "1", "2", "3", "9999"}
+    ids = {theirs[name] for name in ("tenant", "group", "user", "token")} | {"1", "2", "3", "9999", "x"}
     asked = 0
     for who in (ours["admin"], ours["viewer"], ours["by_token"]):
         for path, operations in paths.items():
@@ -238,6 +239,31 @@ class Stream:
         return self.response.read() is not None
 
 
+def test_a_stream_tells_what_one_may_see_and_goes_on_where_one_stopped(tenants, shared):
+    root, ours, theirs = tenants
+    mine, all_ = Stream(shared, ours["viewer"]), Stream(shared, ours["admin"])
+    mine.until("retry:"), all_.until("retry:")
+    for side in (theirs, ours):
+        assert root.post("/api/v1/groups", {"name": "told", "tenant": side["tenant"]}).status == 201
+    first = mine.until("id:")
+    assert mine.line() == "event: group"
+    assert json.loads(mine.line().removeprefix("data: "))["tenant"] == ours["tenant"]
+    mine.connection.close()
+    # Missed while away: told when one comes back; not what the other tenant did.
+    for side in (theirs, ours):
+        assert root.post("/api/v1/groups", {"name": "missed", "tenant": side["tenant"]}).status == 201
+    again = Stream(shared, ours["viewer"], last=first.removeprefix("id: "))
+    again.until("id:")
+    assert again.line() == "event: group"
+    assert json.loads(again.line().removeprefix("data: "))["tenant"] == ours["tenant"]
+    # A change that is refused is not told: the next thing heard is the good one.
+    assert root.post("/api/v1/groups", {"name": "missed", "tenant": ours["tenant"]}).status == 409
+    made = root.post("/api/v1/groups", {"name": "good", "tenant": ours["tenant"]}).json
+    again.until("id:")
+    again.line()
+    assert json.loads(again.line().removeprefix("data: "))["id"] == made["id"]
+
+
 def test_a_stream_ends_with_the_login(tenants, shared):
     root, ours, _ = tenants
     user = add_user(root, "streamer", ours["tenant"], {"role": "viewer", "tenant": ours["tenant"]})
@@ -251,6 +277,59 @@ def test_a_stream_ends_with_the_login(tenants, shared):
     found = next(u["id"] for u in root.items("/api/v1/users") if u["name"] == "streamer2")
     assert root.patch(f"/api/v1/users/{found}", {"disabled": True}).status == 200
     assert stream.ended()
+
+
+# ---- TLS ----
+
+
+def self_signed(path, name):
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={name}",
+                    "-addext", f"subjectAltName=DNS:{name}", "-days", "2", "-keyout", path / "console.key", "-out",
+                    path / "console.crt"], check=True, capture_output=True)
+    os.chown(path / "console.key", 65534, 65534)
+
+
+def served_name(manager):
+    with socket.create_connection(("127.0.0.1", manager.port), timeout=10) as plain:
+        with ssl._create_unverified_context().wrap_socket(plain) as tls:
+            text = ssl.DER_cert_to_PEM_cert(tls.getpeercert(True))
+    done = subprocess.run(["openssl", "x509", "-noout", "-subject"], input=text, capture_output=True, text=True)
+    return done.stdout.split("CN = ")[1].strip()
+
+
+def test_the_console_over_tls_and_a_new_certificate_without_a_restart():
+    manager = Manager()
+    try:
+        self_signed(manager.folder, "one.example")
+        manager.config.write_text(manager.config.read_text() + f"console-certificate = {manager.folder}/console.crt\n"
+                                  f"console-key = {manager.folder}/console.key\nconsole-names = one.example localhost\n")
+        manager.start()
+        assert served_name(manager) == "one.example"
+        context = ssl._create_unverified_context()
+        connection = http.client.HTTPSConnection("127.0.0.1", manager.port, context=context, timeout=10)
+
+        def ask(host):
+            connection.request("POST", "/api/v1/login", json.dumps({"user": "admin", "password": manager.password()}),
+                               {"Host": host, "Content-Type": "application/json"})
+            answer = connection.getresponse()
+            answer.read()
+            return answer
+
+        assert ask("evil.example").status == 421
+        answer = ask(f"one.example:{manager.port}")
+        assert answer.status == 200
+        assert answer.headers["Set-Cookie"].startswith("__Host-amm=") and "; Secure" in answer.headers["Set-Cookie"]
+        assert "max-age" in answer.headers["Strict-Transport-Security"]
+        self_signed(manager.folder, "two.example")
+        manager.process.send_signal(signal.SIGHUP)
+        wait("the new certificate is served", lambda: served_name(manager) == "two.example")
+        assert ask("localhost").status == 200  # the connection of before goes on
+        (manager.folder / "console.crt").write_text("nonsense")
+        manager.process.send_signal(signal.SIGHUP)
+        wait("it is said", lambda: "reload-failed listener=console" in manager.err.read_text())
+        assert served_name(manager) == "two.example"
+    finally:
+        manager.close()
 
 
 # ---- backup ----
