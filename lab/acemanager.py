@@ -1,6 +1,6 @@
 """What a person does in ACEmanager, for `./amm run --check`: log in, set fields of Services > MSCI, activate or reboot.
 
-    acemanager.py ADDRESS LABEL-FILE 60001=Enable 10034=1192 then reboot|activate|nothing
+    acemanager.py ADDRESS LABEL-FILE 60001=Enable 10034=1192 then reboot|activate|checkin|nothing
 """
 import http.cookiejar
 import re
@@ -59,6 +59,8 @@ def main():
             sys.exit("refused: " + "; ".join(errors))
     if then == "activate":
         browser.post("/activate", what="")
+    elif then == "checkin":
+        browser.post("/checkin", what="")
     elif then == "reboot":
         browser.open("/admin/reboot")
         browser.post("/admin/reboot")

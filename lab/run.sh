@@ -340,6 +340,12 @@ found = {str(p["id"]): p.get("reported") for p in json.load(sys.stdin)}
 sys.exit(str(found.get(sys.argv[1])) != sys.argv[2])' "$2" "$3"
 }
 on_page() { ip netns exec "amm-gw-$1" python3 "$lab/acemanager.py" 192.168.13.31 "var/gateways/${gateway_names[$1 - 1]}/state/page-label" "${@:2}"; }
+# checked_in_until N COMMAND...: "Check in now" on the page of gateway N, then until COMMAND succeeds.
+checked_in_until() {
+  on_page "$1" then checkin || return 1
+  shift
+  wait_for 90 "$@" || { "$@"; return 1; }
+}
 
 not() { ! "$@"; }
 page_from() { ip netns exec "$1" python3 -c '
@@ -359,14 +365,14 @@ check_ours() {
   local name=${gateway_names[0]} hand=${gateway_names[1]} from=${gateway_ports[0]} to=1191
   check "$name has enrolled and checked in" wait_for 60 shows "$name" 'g["last_checkin"] and not g["late"] and g["access"] == "admitted"'
   check_tunnel 1 "$from"
-  check "a setting of the server reaches $name" ctl gateway set "$name" 60002=https://198.18.1.1:8443 1154="Bus 107"
-  check "... and comes back as reported" wait_for 90 reported "$name" 1154 "Bus 107"
+  check "the server sets 1154 of $name" ctl gateway set "$name" 1154="Bus 107"
+  check "... and the gateway has it after its next check-in" checked_in_until 1 reported "$name" 1154 "Bus 107"
   check "a setting of the page reaches the server" on_page 1 1154="Bus 0107" then nothing
   check "... and the server has it" wait_for 30 reported "$name" 1154 "Bus 0107"
   check "10034=$to moves $name" ctl gateway set "$name" 10034=$to
-  check "... to the pool of port $to" wait_for 90 in_pool "$name" $to
+  check "... to the pool of port $to" checked_in_until 1 in_pool "$name" $to
   check "... and back" ctl gateway set "$name" 10034=$from
-  check "... to the pool of port $from" wait_for 90 in_pool "$name" "$from"
+  check "... to the pool of port $from" checked_in_until 1 in_pool "$name" "$from"
   [ "$gateways" -ge 2 ] || return 0
   check "$hand has enrolled and checked in" wait_for 60 shows "$hand" 'g["last_checkin"]'
   check "$hand has no tunnel: nobody enabled it" shows "$hand" '"ManagementTunnel-IPAddress" not in g["stats"]'

@@ -289,17 +289,30 @@ static bool set_all(const struct owner *owner, const json_t *values, struct flee
     return true;
 }
 
-static bool takes_settings(const struct fleet_gateway *gateway, struct fleet_error *error)
+/* Where a router without software of ours has its tunnel is the server's to say; the rest is not.
+ */
+static bool takes_settings(const struct fleet_gateway *gateway, const json_t *values,
+                           struct fleet_error *error)
 {
-    return gateway->kind != FLEET_OPENVPN ||
-           fleet_refuse(error, 409, "not-supported", NULL, "The router has no software of ours.");
+    const char *name;
+    json_t *json;
+    bool ok = true;
+    json_object_foreach((json_t *)(uintptr_t)values, name, json)
+    {
+        const struct amm_msci *msci = amm_msci_find_word(amm_view_str(name));
+        ok = ok && msci && msci->id == AMM_MSCI_TUNNEL_PORT;
+    }
+    return gateway->kind != FLEET_OPENVPN || ok ||
+           fleet_refuse(error, 409, "not-supported", NULL,
+                        "The router has no software of ours: of its settings only 10034, the "
+                        "tunnel port, is the server's.");
 }
 
 bool parameters_set(struct fleet *fleet, struct fleet_gateway *gateway, const json_t *values,
                     const char *by, int64_t now, struct fleet_error *error)
 {
     struct owner owner = {fleet, gateway, gateway->group, by, now};
-    if (!takes_settings(gateway, error) || !set_all(&owner, values, error)) {
+    if (!takes_settings(gateway, values, error) || !set_all(&owner, values, error)) {
         return false;
     }
     fleet_sync_update(gateway);

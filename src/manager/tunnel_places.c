@@ -209,15 +209,16 @@ bool tunnel_arrive(struct tunnel *t, struct fleet_gateway *gateway)
     return event_add(t->m->fleet, gateway, "tunnel-moved", text, NULL, t->m->now.wall);
 }
 
-/* 10034 says again where the gateway is. Of a router without software of ours nothing is desired.
- */
+/* 10034 says again where the gateway is. Of a router without software of ours only a person's word
+ * is desired. */
 static bool desire_home(struct tunnel *t, struct fleet_gateway *gateway, const char *by)
 {
     char port[8];
     snprintf(port, sizeof port, "%u", gateway->tunnel.port);
-    return gateway->kind == FLEET_OPENVPN ||
-           parameters_set_one(t->m->fleet, gateway, AMM_MSCI_TUNNEL_PORT, port, by, t->m->now.wall,
-                              NULL);
+    bool is_free = gateway->kind == FLEET_OPENVPN &&
+                   fleet_desired(gateway, AMM_MSCI_TUNNEL_PORT, NULL) == NULL;
+    return is_free || parameters_set_one(t->m->fleet, gateway, AMM_MSCI_TUNNEL_PORT, port, by,
+                                         t->m->now.wall, NULL);
 }
 
 bool tunnel_give_up(struct tunnel *t, struct fleet_gateway *gateway, const char *why)
