@@ -130,6 +130,7 @@ static enum ctl_exit load_config(struct ctl *ctl, struct manager_config *config,
     bool loaded = managed
                       ? manager_config_load(config, path, amm_view_of(text), error)
                       : amm_tunneld_config_load(&config->tunneld, path, amm_view_of(text), error);
+    loaded = loaded && amm_tunneld_pools_read(&config->tunneld, error);
     free(text.data);
     if (!loaded) {
         return ctl_fail(CTL_USAGE, "%s", error);

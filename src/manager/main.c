@@ -72,7 +72,8 @@ static bool load(struct manager_config *config, const char *file)
     char error[ERROR_ROOM];
     bool ok = amm_file_read(file, AMM_CONFIG_FILE_MAX, &text, error, sizeof error);
     if (ok) {
-        ok = manager_config_load(config, file, amm_view_of(text), error);
+        ok = manager_config_load(config, file, amm_view_of(text), error) &&
+             amm_tunneld_pools_read(&config->tunneld, error);
         free(text.data);
     }
     if (!ok) {

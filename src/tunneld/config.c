@@ -54,9 +54,21 @@ static bool default_path(char out[AMM_CONF_TEXT], const char *pki, const char *n
     return out[0] != '\0' || snprintf(out, AMM_CONF_TEXT, "%s/%s", pki, name) < AMM_CONF_TEXT;
 }
 
+/* Beside the gateways file. */
+static bool fill_pools_path(struct amm_tunneld_config *config)
+{
+    char folder[AMM_CONF_TEXT] = ".";
+    const char *slash = strrchr(config->roster, '/');
+    if (slash != NULL) {
+        memcpy(folder, config->roster, (size_t)(slash - config->roster));
+        folder[slash - config->roster] = '\0';
+    }
+    return default_path(config->pools, folder, "pools.conf");
+}
+
 static bool fill_paths(struct amm_tunneld_config *config)
 {
-    bool ok = default_path(config->ca, config->pki, AMM_PKI_CA) &&
+    bool ok = fill_pools_path(config) && default_path(config->ca, config->pki, AMM_PKI_CA) &&
               default_path(config->certificate, config->pki, AMM_PKI_SERVER) &&
               default_path(config->key, config->pki, AMM_PKI_SERVER_KEY) &&
               default_path(config->crl, config->pki, AMM_PKI_CRL);
@@ -132,8 +144,8 @@ static void fill_listeners(struct amm_port_config *port)
     }
 }
 
-static bool check_pools_apart(const struct amm_tunneld_config *config, const char *file,
-                              char error[AMM_CONF_ERROR])
+bool amm_tunneld_pools_apart(const struct amm_tunneld_config *config, const char *file,
+                             char error[AMM_CONF_ERROR])
 {
     for (size_t i = 0; i < config->n_ports; i++) {
         for (size_t j = 0; j < i; j++) {
@@ -218,7 +230,7 @@ bool amm_tunneld_config_load(struct amm_tunneld_config *config, const char *file
         return fail(error, file, "pki: the path is too long (allowed: up to %d characters)",
                     AMM_CONF_TEXT - 20);
     }
-    return check_pools_apart(config, file, error) && check_listeners(config, file, error) &&
+    return amm_tunneld_pools_apart(config, file, error) && check_listeners(config, file, error) &&
            check_keepalive(config, file, error);
 }
 

@@ -50,6 +50,7 @@ struct amm_tunneld_config {
     char manager_user[AMM_CONF_TEXT]; /* "": no manager, and no listeners for it */
     char control_socket[AMM_CONF_TEXT];
     char roster[AMM_CONF_TEXT]; /* key `gateways` */
+    char pools[AMM_CONF_TEXT];  /* file of amm_tunneld_pools_read; never "" after load */
     char pki[AMM_CONF_TEXT];    /* folder of the files below where they are not named */
     char ca[AMM_CONF_TEXT], certificate[AMM_CONF_TEXT], key[AMM_CONF_TEXT];
     char crl[AMM_CONF_TEXT];             /* "" none */
@@ -77,6 +78,18 @@ extern const struct amm_conf_schema amm_tunneld_schema;
  * key file, the same address twice. False with one line in `error`. */
 bool amm_tunneld_config_load(struct amm_tunneld_config *config, const char *file,
                              struct amm_view text, char error[AMM_CONF_ERROR]);
+
+/* Pools that the manager has changed since the file was written: lines "port pool limit", comments
+ * from '#' on. They take the place of the port's own; ports that the server does not have are left
+ * out. False, and nothing changed, with one line in `error`. Of amm_tunneld_pools_read: no such
+ * file is no change. */
+bool amm_tunneld_pools_apply(struct amm_tunneld_config *config, const char *file,
+                             struct amm_view text, char error[AMM_CONF_ERROR]);
+bool amm_tunneld_pools_read(struct amm_tunneld_config *config, char error[AMM_CONF_ERROR]);
+
+/* False with one line in `error` if two ports' pools overlap. */
+bool amm_tunneld_pools_apart(const struct amm_tunneld_config *config, const char *file,
+                             char error[AMM_CONF_ERROR]);
 
 /* Listeners are numbered over all ports in the order of the file: struct amm_path.link of UDP. */
 unsigned amm_listeners(const struct amm_tunneld_config *config);

@@ -47,7 +47,8 @@ static bool load(struct amm_tunneld_config *config, const char *file)
     char error[2 * AMM_CONF_ERROR];
     bool ok = amm_file_read(file, AMM_CONFIG_FILE_MAX, &text, error, sizeof error);
     if (ok) {
-        ok = amm_tunneld_config_load(config, file, amm_view_of(text), error);
+        ok = amm_tunneld_config_load(config, file, amm_view_of(text), error) &&
+             amm_tunneld_pools_read(config, error);
         free(text.data);
     }
     if (!ok) {

@@ -226,6 +226,9 @@ static const struct amm_conf_key keys[] = {
      "Where ammctl and ammd ask; for root, `manager-user` and the group of `user`.", NULL},
     {"", "gateways", AMM_CONF_STRING, TOP(roster), 1, 0, NULL, "/etc/amm/gateways.conf", true,
      "Which gateways may join: lines of name, port and slot.", NULL},
+    TEXT("pools", pools, "", 0,
+         "Pools that the manager has changed: lines of port, pool and limit, in place of those of "
+         "[port]. Read at the start. Empty: pools.conf beside the gateways file."),
     TEXT("pki", pki, "/etc/amm/pki", 1,
          "Folder made by `ammctl pki init`; holds the files that are not named below."),
     TEXT("ca", ca, "", 0,

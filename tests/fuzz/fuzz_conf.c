@@ -42,18 +42,29 @@ static void read_roster(struct amm_view text)
     amm_roster_unref(roster);
 }
 
+static void read_pools(struct amm_view text)
+{
+    static struct amm_tunneld_config config;
+    char error[AMM_CONF_ERROR] = "";
+    check_error(amm_tunneld_config_load(&config, "f", amm_view_str(""), error), error);
+    check_error(amm_tunneld_pools_apply(&config, "f", text, error), error);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size == 0) {
         return 0;
     }
     struct amm_view text = amm_view(data + 1, size - 1);
-    switch (data[0] % 3) {
+    switch (data[0] % 4) {
     case 0:
         read_server(text);
         break;
     case 1:
         read_ammer(text);
+        break;
+    case 3:
+        read_pools(text);
         break;
     default:
         read_roster(text);

@@ -145,9 +145,50 @@ static void the_example_file_is_the_default_configuration(void **state)
     assert_true(amm_conf_markdown(&amm_tunneld_schema, text, sizeof text));
 }
 
+static void changed_pools_take_the_place_of_the_sections(void **state)
+{
+    (void)state;
+    assert_true(load("gateways = /var/lib/amm/gateways.conf\n"));
+    assert_string_equal(config.pools, "/var/lib/amm/pools.conf");
+    assert_true(amm_tunneld_pools_apply(
+        &config, "pools.conf",
+        amm_view_str("# by ammd\n1191 10.9.0.0/20 1000 # now\n\n7 10.4.32.0/19 1\n"), error));
+    assert_int_equal(config.ports[1].pool.network, 0x0a090000);
+    assert_int_equal(config.ports[1].pool.prefix, 20);
+    assert_int_equal(config.ports[1].limit, 1000);
+    assert_int_equal(config.ports[0].limit, 2047);
+}
+
+static void wrong_pools_change_nothing(void **state)
+{
+    static const char *const cases[][2] = {
+        {"1190 10.9.0.0/20", "p:1: a line is \"port pool limit\""},
+        {"1190 10.9.0.0/20 5 x", "p:1: a line is \"port pool limit\""},
+        {"1190 \x1b[2J 5", "p:1: a line is \"port pool limit\""},
+        {"\n1190 10.9.0.1/20 5",
+         "p:2: \"10.9.0.1/20\" is no network (allowed: as 10.4.32.0/19, prefix 16 to 29, host bits "
+         "zero)"},
+        {"1190 10.9.0.0/20 1024", "p:1: limit \"1024\" (allowed: 1 to 1023)"},
+        {"1190 10.9.0.0/20 0", "p:1: limit \"0\" (allowed: 1 to 1023)"},
+        {"1191 10.9.0.0/20 9\n1190 10.4.160.0/20 9",
+         "p: [port 1192]: pool: 10.4.160.0/19 overlaps 10.4.160.0/20 of [port 1190] (allowed: "
+         "pools apart)"},
+    };
+    (void)state;
+    assert_true(load(""));
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        assert_false(amm_tunneld_pools_apply(&config, "p", amm_view_str(cases[i][0]), error));
+        assert_string_equal(error, cases[i][1]);
+        assert_int_equal(config.ports[0].pool.network, 0x0a042000);
+        assert_int_equal(config.ports[1].pool.network, 0x0a046000);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(changed_pools_take_the_place_of_the_sections),
+        cmocka_unit_test(wrong_pools_change_nothing),
         cmocka_unit_test(an_empty_file_gives_the_usual_server),
         cmocka_unit_test(a_section_replaces_the_usual_ports),
         cmocka_unit_test(a_small_pool_bounds_the_limit),
