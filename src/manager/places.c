@@ -180,6 +180,31 @@ void places_release(struct places *places, uint32_t port, uint32_t slot, int64_t
     }
 }
 
+bool places_change(struct places *places, const struct places_port *settings)
+{
+    struct port *port = port_to_change(places, settings->port);
+    uint32_t n_slots = amm_pool_slots(&settings->pool);
+    if (port == NULL) {
+        return false;
+    }
+    for (uint32_t i = n_slots + 1; i <= port->n_slots; i++) {
+        if (port->slots[i].gateway != 0) {
+            return false;
+        }
+    }
+    struct slot *slots = calloc((size_t)n_slots + 1, sizeof *slots);
+    if (slots == NULL) {
+        return false;
+    }
+    uint32_t kept = n_slots < port->n_slots ? n_slots : port->n_slots;
+    memcpy(slots, port->slots, ((size_t)kept + 1) * sizeof *slots);
+    free(port->slots);
+    port->slots = slots;
+    port->n_slots = n_slots;
+    port->settings = *settings;
+    return true;
+}
+
 void places_say_full(const struct places *places, uint32_t port, char *out, size_t room)
 {
     const struct port *full = port_of(places, port);

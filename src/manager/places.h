@@ -53,5 +53,9 @@ bool places_take(struct places *places, uint32_t port, uint32_t slot, int64_t ga
 /* Gives it back; `now`: wall seconds, from when it cools; 0: it was never used. */
 void places_release(struct places *places, uint32_t port, uint32_t slot, int64_t now);
 
+/* Another pool and limit for a port: every gateway keeps its slot. False, and nothing changed, if
+ * there is no such port, no memory, or a gateway has a slot that the new pool does not. */
+bool places_change(struct places *places, const struct places_port *settings);
+
 /* "port 1190 is full: 2047 of 2047 places are taken; free: 12 on 1191, 0 on 1192, 7 on 1193". */
 void places_say_full(const struct places *places, uint32_t port, char *out, size_t room);

@@ -30,6 +30,7 @@ struct tunnel;
 
 extern const struct manager_module tunnel_module;
 extern const struct route tunnel_routes[];
+extern const struct route tunnel_pool_routes[];
 
 /* ---- inside a unit ---- */
 

@@ -76,19 +76,13 @@ static void lose(struct tunnel *t, const char *why)
 static void take_port(struct tunnel *t, const struct amm_ipc_port *answer)
 {
     struct tunnel_port *port = tunnel_port_find(t, answer->port);
-    const struct places_port *ours = places_find(t->places, answer->port);
     if (port == NULL) {
         return; /* amm.conf was changed, and only one of us was started again */
     }
     port->ping = answer->ping;
     port->is_draining = answer->draining;
     port->up = answer->up;
-    if (answer->network != ours->pool.network || answer->prefix != ours->pool.prefix ||
-        answer->topology != ours->pool.topology) {
-        amm_log(AMM_LOG_WARNING, "tunnel-pool-differs", amm_field_number("port", port->port),
-                amm_field_text("text", "amm-tunneld runs with another pool than amm.conf says: "
-                                       "start it again"));
-    }
+    tunnel_port_adopt(t, answer);
 }
 
 static void take_server(struct tunnel *t, const struct amm_ipc_server *server)

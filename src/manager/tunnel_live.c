@@ -6,6 +6,7 @@
 #include "manager/stream.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 /* A gateway that changes its address does so once; two that share an identity push each other out
  * for as long as both are there. */
@@ -19,6 +20,38 @@ struct tunnel_port *tunnel_port_find(struct tunnel *t, uint32_t port)
         }
     }
     return NULL;
+}
+
+void tunnel_port_adopt(struct tunnel *t, const struct amm_ipc_port *answer)
+{
+    struct tunnel_port *port = tunnel_port_find(t, answer->port);
+    struct places_port settings = {.port = answer->port,
+                                   .pool = {.network = answer->network,
+                                            .prefix = answer->prefix,
+                                            .topology = answer->topology},
+                                   .limit = answer->limit};
+    const struct places_port *before = places_find(t->places, answer->port);
+    if (before->limit == settings.limit && before->pool.network == settings.pool.network &&
+        before->pool.prefix == settings.pool.prefix &&
+        before->pool.topology == settings.pool.topology) {
+        return;
+    }
+    uint32_t n_slots = amm_pool_slots(&settings.pool);
+    struct tunnel_live *live = calloc(2 * ((size_t)n_slots + 1), sizeof *live);
+    struct tunnel_rivals *rivals = calloc((size_t)n_slots + 1, sizeof *rivals);
+    if (live == NULL || rivals == NULL || !places_change(t->places, &settings)) {
+        free(live);
+        free(rivals);
+        amm_log(AMM_LOG_ERROR, "tunnel-pool-differs", amm_field_number("port", port->port),
+                amm_field_text("text", "the tunnel server has a pool that is too small for the "
+                                       "gateways that have places there"));
+        return;
+    }
+    free(port->live);
+    free(port->rivals);
+    port->live = live;
+    port->rivals = rivals;
+    port->n_slots = n_slots;
 }
 
 /* NULL: no such port or slot. */

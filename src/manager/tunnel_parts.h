@@ -143,6 +143,9 @@ void tunnel_moves_plan(struct tunnel *t); /* sets the timer anew */
 /* ---- tunnel_live.c: who is up ---- */
 
 struct tunnel_port *tunnel_port_find(struct tunnel *t, uint32_t port);
+/* The tunnel server runs with another pool or limit than we know: after its start with a changed
+ * file. Who is up there is forgotten; the status that follows says so. */
+void tunnel_port_adopt(struct tunnel *t, const struct amm_ipc_port *port);
 /* A status begins, has a peer, has ended: what was not in it is down. */
 void tunnel_status_begin(struct tunnel *t);
 void tunnel_status_peer(struct tunnel *t, const struct amm_ipc_peer *peer, bool is_news);
@@ -171,10 +174,6 @@ void tunnel_link_stop(struct tunnel *t);
 bool tunnel_link_is_up(const struct tunnel *t);
 /* False if too many questions wait, or amm-tunneld is not there: `end` is not called then. */
 bool tunnel_ask(struct tunnel *t, const struct tunnel_request *request);
-
-/* ---- tunnel_pools.c ---- */
-
-extern const struct route tunnel_pool_routes[];
 
 /* Where a gateway stands, for access.h. */
 struct access_object tunnel_object_of(const struct fleet_gateway *gateway);

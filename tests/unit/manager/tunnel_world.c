@@ -246,6 +246,7 @@ static void say_status(struct tunnel_world *w, int fd)
                                            .port = {.port = port->port,
                                                     .network = port->pool.network,
                                                     .prefix = port->pool.prefix,
+                                                    .limit = port->limit,
                                                     .ping = 60}};
         say(fd, &message);
     }
