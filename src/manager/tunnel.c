@@ -177,11 +177,18 @@ static bool start(struct manager *m, char *error, size_t room)
 
 static void stop(struct manager *m)
 {
-    if (m->tunnel != NULL) {
-        tunnel_link_stop(m->tunnel);
-        tunnel_free(m->tunnel);
-        m->tunnel = NULL;
+    struct tunnel *t = m->tunnel;
+    if (t == NULL) {
+        return;
     }
+    tunnel_link_stop(t);
+    struct manager_timer *const timers[] = {&t->moves, &t->again, &t->roster.timer,
+                                            &t->link.refresh, &t->link.retry};
+    for (size_t i = 0; i < sizeof timers / sizeof timers[0]; i++) {
+        manager_timer_set(m, timers[i], AMM_NEVER); /* the heap of timers outlives the module */
+    }
+    tunnel_free(t);
+    m->tunnel = NULL;
 }
 
 static void metrics(struct manager *m, struct metrics *out)
