@@ -91,12 +91,15 @@ static uint64_t key_of_prefix(const struct job *job)
     return limits_key(job->m->limits, LIMIT_PREFIX, &prefix, sizeof prefix);
 }
 
-static uint64_t key_of_account(const struct job *job, const char *name, bool here)
+/* By the user if there is one: he has more than one way to be written. */
+static uint64_t key_of_account(const struct job *job, const char *name, const struct user *user,
+                               bool here)
 {
-    uint8_t bytes[sizeof(uint64_t) + LOGIN_NAME_MAX];
+    uint8_t bytes[2 * sizeof(uint64_t) + LOGIN_NAME_MAX];
     struct amm_writer w = amm_writer(bytes, sizeof bytes);
     amm_write_u64(&w, here ? amm_address_prefix(&job->remote) : 0);
-    amm_write_str(&w, name);
+    amm_write_u64(&w, user != NULL ? (uint64_t)user->id : 0);
+    amm_write_str(&w, user != NULL ? "" : name);
     return limits_key(job->m->limits, here ? LIMIT_ACCOUNT_HERE : LIMIT_ACCOUNT, bytes,
                       amm_writer_len(&w));
 }
@@ -120,8 +123,8 @@ static bool within_limits(struct job *job, const char *name, const struct user *
         return true;
     }
     if (refuse_flood(job, limits_take(limits, key_of_prefix(job), &prefix, now)) ||
-        refuse_flood(job,
-                     limits_take(limits, key_of_account(job, name, true), &account_here, now))) {
+        refuse_flood(
+            job, limits_take(limits, key_of_account(job, name, user, true), &account_here, now))) {
         return false;
     }
     if (user != NULL &&
@@ -129,7 +132,7 @@ static bool within_limits(struct job *job, const char *name, const struct user *
         return true;
     }
     return !refuse_flood(
-        job, limits_take(limits, key_of_account(job, name, false), &account_anywhere, now));
+        job, limits_take(limits, key_of_account(job, name, user, false), &account_anywhere, now));
 }
 
 static void verify(void *context)
@@ -152,7 +155,7 @@ static void log_in(struct job *job, const struct attempt *attempt, const struct 
         job_store_error(job, result);
         return;
     }
-    limits_forget(m->limits, key_of_account(job, attempt->name, true));
+    limits_forget(m->limits, key_of_account(job, attempt->name, user, true));
     directory_login_actor(m, directory_login(m->directory, id), &job->actor);
     set_cookie(job, secret);
     amm_wipe(secret, sizeof secret);

@@ -527,9 +527,10 @@ static bool run_batch(struct manager *m, const struct amm_ready *ready, unsigned
     for (unsigned i = 0; i < n; i++) {
         run_ready(m, &ready[i]);
     }
-    for (struct manager_timer *timer;
-         (timer = timers_expire(&core->timers, m->now.mono)) != NULL;) {
-        run_unit(m, fire, timer);
+    struct manager_timer *timer;
+    for (unsigned i = 0;
+         i < BATCH_MAX && (timer = timers_expire(&core->timers, m->now.mono)) != NULL; i++) {
+        run_unit(m, fire, timer); /* more than that, or one that is set for now again, comes next */
     }
     for (unsigned lane = 0; lane < CORE_LANES; lane++) {
         run_items(m, take(core, &core->lanes[lane], &more));

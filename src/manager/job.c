@@ -290,10 +290,14 @@ static bool is_change(const struct job *job)
     return strcmp(job->route->method, "GET") != 0;
 }
 
+/* What somebody changed, what somebody was refused for want of rights, and wrong logins. Refusals
+ * of strangers and of floods are not: they would fill the disk. */
 static bool is_audited(const struct job *job)
 {
-    return !(job->route->flags & ROUTE_UNAUDITED) &&
-           (is_change(job) || job_part(job)->status == 403);
+    int status = job_part(job)->status;
+    bool is_refusal = (status == 403 && job->actor.kind != ACTOR_NOBODY) ||
+                      (status == 401 && job->route->action == ACCESS_OPEN);
+    return !(job->route->flags & ROUTE_UNAUDITED) && (status >= 400 ? is_refusal : is_change(job));
 }
 
 void job_audit(struct job *job, int64_t tenant, const char *object, const char *format, ...)
