@@ -80,8 +80,10 @@ json_t *bench_stats(uint32_t number, uint64_t turn)
 
 json_t *bench_parameters(uint32_t number)
 {
+    bool has_tunnel = number < BENCH_TUNNELS;
     char name[BENCH_NAME];
     bench_name(number, name);
-    return json_pack("{s:i, s:i, s:s, s:s, s:i, s:s}", "1172", 9443, "10034", 1190 + number % 4,
-                     "1154", name, "60001", "Enable", "60003", 900, "60007", "Disabled");
+    return json_pack("{s:i, s:i, s:s, s:s, s:i, s:s}", "1172", 9443, "10034",
+                     has_tunnel ? 1191 + (int)(number % 3) : 1190, "1154", name, "60001",
+                     has_tunnel ? "Enable" : "Disable", "60003", 900, "60007", "Disabled");
 }

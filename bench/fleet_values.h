@@ -6,7 +6,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { BENCH_NAME = 16, BENCH_STATS = 20 };
+enum {
+    BENCH_NAME = 16,
+    BENCH_STATS = 20,
+    BENCH_TUNNELS = 6000, /* the first ones have their tunnel enabled: three ports nearly full */
+};
 
 /* "bench-012345", and its serial number. */
 void bench_name(uint32_t number, char out[BENCH_NAME]);

@@ -95,6 +95,7 @@ struct tunnel_link {
 
 struct tunnel_roster {
     bool is_dirty;     /* memory says something else than the file */
+    bool has_failed;   /* it could not be written: the timer tries again, not each change */
     bool wants_reload; /* amm-tunneld has not taken the file yet */
     bool is_reloading;
     amm_time reloaded; /* when it was asked last */

@@ -76,6 +76,7 @@ static void write_file(struct tunnel *t)
     char *text = tunnel_roster_text(t);
     bool ok = text != NULL && amm_file_write(t->m->config->tunneld.roster, amm_view_str(text),
                                              FILE_MODE, error, sizeof error);
+    t->roster.has_failed = !ok;
     if (ok) {
         t->roster.is_dirty = false;
         tunnel_roster_reload(t);
@@ -86,11 +87,12 @@ static void write_file(struct tunnel *t)
     free(text);
 }
 
-/* Behind the commit and before the answers: what somebody is told of is in the file. */
+/* Behind the commit and before the answers: what somebody is told of is in the file. A batch has
+ * one note for each change: what the first of them could not write the others cannot either. */
 static void write_behind_commit(struct manager *m, void *data)
 {
     (void)data;
-    if (m->tunnel->roster.is_dirty) {
+    if (m->tunnel->roster.is_dirty && !m->tunnel->roster.has_failed) {
         write_file(m->tunnel);
     }
 }
