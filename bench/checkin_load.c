@@ -33,7 +33,9 @@
 #include <sys/resource.h>
 #include <time.h>
 
-enum { THREADS_MAX = 32, FILE_MAX = 512 * 1024 * 1024, BODY_ROOM = 4096 };
+/* A TLS context has an OSSL_LIB_CTX, which takes two of the 1024 thread-specific keys of a process.
+ */
+enum { THREADS_MAX = 32, GATEWAYS_MAX = 480, FILE_MAX = 4 * 1024 * 1024, BODY_ROOM = 4096 };
 #define TICK (200 * AMM_MILLISECOND)
 
 enum kind { FIRST, FULL, RESUMED, KEPT, KINDS };
@@ -44,6 +46,7 @@ struct gateway {
     char *key, *certificate; /* PEM */
     uint64_t seq;
     char hash[AMM_CHECKIN_HASH]; /* what the server has */
+    struct amm_http_tls *tls;    /* made at its first connection */
     struct amm_http_session *session;
 };
 
@@ -90,7 +93,6 @@ static struct {
     struct amm_address server;
     char host[64];
     char *ca;
-    struct amm_http_tls *nobody; /* without a certificate: a resumed session has one */
     struct gateway *gateways;
     unsigned n_gateways, n_threads;
     long pid;
@@ -172,7 +174,7 @@ static bool judge(struct worker *w, struct slot *slot)
 
 /* ---- connections ---- */
 
-static struct amm_http_tls *tls_of(const struct gateway *gateway)
+static struct amm_http_tls *tls_of(struct gateway *gateway)
 {
     char error[256];
     const struct amm_http_tls_settings settings = {.is_client = true,
@@ -180,23 +182,25 @@ static struct amm_http_tls *tls_of(const struct gateway *gateway)
                                                    .key = gateway->key,
                                                    .ca = load.ca,
                                                    .lean_hello = true}; /* as acemanager */
-    struct amm_http_tls *tls = amm_http_tls_new(&settings, error, sizeof error);
-    if (!tls) {
+    if (!gateway->tls) {
+        gateway->tls = amm_http_tls_new(&settings, error, sizeof error);
+    }
+    if (!gateway->tls) {
         die("tls", error);
     }
-    return tls;
+    return gateway->tls;
 }
 
 static void connect_slot(struct worker *w, struct slot *slot)
 {
-    bool resumes = w->phase->kind == RESUMED && slot->gateway->session;
-    struct amm_http_tls *tls = resumes ? amm_http_tls_ref(load.nobody) : tls_of(slot->gateway);
-    const struct amm_http_client_settings settings = {
-        .address = load.server, .host = load.host, .server_name = "amm-manager", .tls = tls};
+    struct gateway *gateway = slot->gateway;
+    const struct amm_http_client_settings settings = {.address = load.server,
+                                                      .host = load.host,
+                                                      .server_name = "amm-manager",
+                                                      .tls = tls_of(gateway)};
     slot->client = must(amm_http_client_new(&settings, amm_now()));
-    amm_http_tls_unref(tls);
-    if (resumes) {
-        amm_http_client_resume(slot->client, slot->gateway->session);
+    if (w->phase->kind == RESUMED && gateway->session) {
+        amm_http_client_resume(slot->client, gateway->session);
     }
     slot->in = slot->out = 0;
 }
@@ -528,7 +532,6 @@ static void start(int argc, char **argv)
         {"server", required_argument, NULL, 's'},   {"ca", required_argument, NULL, 'c'},
         {"gateways", required_argument, NULL, 'g'}, {"pid", required_argument, NULL, 'p'},
         {"threads", required_argument, NULL, 't'},  {0}};
-    char error[256];
     const char *gateways = NULL;
     for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (option == 's') {
@@ -551,11 +554,6 @@ static void start(int argc, char **argv)
                      "KIND:CHECK-INS:CONNECTIONS[:GATEWAYS]...");
     }
     read_gateways(gateways);
-    struct amm_http_tls_settings settings = {.is_client = true, .ca = load.ca, .lean_hello = true};
-    load.nobody = amm_http_tls_new(&settings, error, sizeof error);
-    if (!load.nobody) {
-        die("tls", error);
-    }
 }
 
 int main(int argc, char **argv)
