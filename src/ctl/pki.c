@@ -1,5 +1,6 @@
 /* ammctl pki: the certificates of the tunnel server and of the gateways. */
 #include "pki.h"
+#include "request.h"
 #include "pki/pki_store.h"
 
 #include <errno.h>
@@ -130,7 +131,7 @@ static bool roll(struct pki *pki, const struct arguments *arguments, char error[
     }
     printf("%s/%s.crt issues from now on; the one before is %s and stays trusted\n"
            "Restart amm-cad and ammd; the tunnel server trusts the new one at its next start.\n"
-           "When nobody needs the old one (ammctl gateway authorities): ammctl pki retire %s\n",
+           "When no gateway hangs on the old one (ammctl pki authorities): ammctl pki retire %s\n",
            pki->folder, pki_kinds[kind].authority, former, former);
     return true;
 }
@@ -242,6 +243,10 @@ static int pki_revoke_name(const struct ctl *ctl, int argc, char **argv)
                      arguments.name);
     } else {
         printf("revoked %zu certificate%s of %s\n", count, count == 1 ? "" : "s", arguments.name);
+        if (ctl->manager_socket) {
+            printf("The tunnel server's list is signed by amm-cad, which reads this at its next "
+                   "start. Gateways of the manager: ammctl gateway revoke NAME\n");
+        }
     }
     pki_close(&pki);
     return status;
@@ -312,6 +317,34 @@ static int pki_list(const struct ctl *ctl, int argc, char **argv)
     return status;
 }
 
+/* ---- the manager's report ---- */
+
+static const struct ctl_column authority_columns[] = {
+    {"CA", "name", CTL_SHOW_TEXT},
+    {"FOR", "kind", CTL_SHOW_TEXT},
+    {"ISSUES", "issues", CTL_SHOW_YES},
+    {"UNTIL", "until", CTL_SHOW_TIME},
+    {"LOST WITH IT", "gateways", CTL_SHOW_TEXT},
+    {"KEY", "key", CTL_SHOW_TEXT},
+    {NULL, NULL, CTL_SHOW_TEXT},
+};
+static const struct ctl_request authorities_request = {
+    "GET", "/api/v1/authorities", NULL, authority_columns, "no CA", NULL};
+
+static const struct ctl_parameter key_parameters[] = {
+    {"KEY", CTL_ID, CTL_IN_PATH, NULL, true},
+    {.name = NULL},
+};
+static const struct ctl_column lost_columns[] = {
+    {"NAME", "name", CTL_SHOW_TEXT},
+    {"SERIAL", "serial", CTL_SHOW_TEXT},
+    {"LAST CHECK-IN", "last_checkin", CTL_SHOW_TIME},
+    {NULL, NULL, CTL_SHOW_TEXT},
+};
+static const struct ctl_request lost_request = {
+    "GET",        "/api/v1/authorities/{}/gateways",   key_parameters,
+    lost_columns, "no gateway hangs on this CA alone", NULL};
+
 const struct ctl_command ctl_pki_commands[] = {
     {"init", "[--pki DIR] [--name ORGANISATION] [--server NAME] [--host DNSNAME]  make a new PKI",
      pki_init, false, NULL, NULL},
@@ -321,6 +354,12 @@ const struct ctl_command ctl_pki_commands[] = {
      false, NULL, NULL},
     {"retire", "[--pki DIR] NAME  take a replaced CA away", pki_retire_authority, false, NULL,
      NULL},
+    {.name = "authorities",
+     .usage = "  the CAs of the manager, and how many gateways are lost if one goes",
+     .request = &authorities_request},
+    {.name = "lost",
+     .usage = "KEY  the gateways that are lost if the CA with this key goes",
+     .request = &lost_request},
     {"server",
      "[--pki DIR] [--server NAME] [--host DNSNAME] [--days N]  a new certificate for the server",
      pki_server, false, NULL, NULL},

@@ -2,7 +2,8 @@
 """Turns comparisons around, one at a time, and expects the tests to notice.
 
 The comparisons are those that keep strangers out: the handshake cookie, the control-channel wrap, the replay
-windows, the data channel's authentication and the inner checks; and those that frame HTTP messages. Each mutant
+windows, the data channel's authentication and the inner checks; those that frame HTTP messages; and those that say
+who gets a certificate and whose time is taken. Each mutant
 is built in a scratch copy of the tree. First the tests named beside it run, which is quick; a mutant that they
 let live must be caught by the whole unit and golden suites. Exit status 1 if one survives, does not compile, or is no longer in the source.
 
@@ -24,6 +25,8 @@ TEST_SECONDS = 60  # a mutant may loop for ever; that is noticed, too
 DATA = "tests/unit/data/test_"
 PROTO = "tests/unit/proto/test_"
 HTTP = "tests/unit/http/test_http_"
+CRYPTO = "tests/unit/crypto/test_"
+CAD = "tests/unit/cad/test_cad_"
 
 # (file, programs that should notice, [(text, replacement)]); the text stands in the file exactly once.
 TABLE = [
@@ -485,6 +488,50 @@ TABLE = [
         ("error == X509_V_ERR_CERT_HAS_EXPIRED ||", "true ||"),
         ("if (rules->any_date) {", "if (true) {"),
         ("if (rules->any_leaf_date) {", "if (true) {"),
+    ]),
+    ("src/crypto/csr.c", [CRYPTO + "csr"], [
+        ("amm_reader_done(&r) && amm_reader_done(&request)", "amm_reader_done(&request)"),
+        ("!signature.failed && unused_bits == 0 &&", "!signature.failed &&"),
+        ("request.key.len != AMM_P256_KEY", "request.key.len == AMM_P256_KEY"),
+        ("is_our_algorithm && is_signed_by(&request, parsed)", "is_our_algorithm"),
+        ("is_our_algorithm && is_signed_by(&request, parsed)", "is_signed_by(&request, parsed)"),
+    ]),
+    ("src/crypto/der.c", [CRYPTO + "csr", CRYPTO + "est"], [
+        ("amm_read_u8(r) != tag", "amm_read_u8(r) == tag"),
+        ("length < LONG_FORM || length >> 8 * (n - 1) == 0", "length < LONG_FORM"),
+    ]),
+    ("src/crypto/est.c", [CRYPTO + "est"], [
+        ("amm_reader_done(&inner) && !has_signers", "amm_reader_done(&inner)"),
+        ("amm_reader_done(&r) && amm_reader_done(&info)", "amm_reader_done(&info)"),
+        ("memcmp(hash, pin, sizeof hash) == 0", "memcmp(hash, pin, sizeof hash) != 0"),
+        ("++n <= AMM_EST_CERTIFICATES_MAX", "++n < AMM_EST_CERTIFICATES_MAX"),
+    ]),
+    ("src/crypto/signed_time.c", [CRYPTO + "signed_time"], [
+        ("X509_verify(certificate, X509_get0_pubkey(authority)) == 1", "1"),
+        ("len != strlen(AMM_CLAIM_NAME) ||", ""),
+        ("X509_get_extended_key_usage(certificate) != XKU_TIMESTAMP ||", ""),
+        ("claim->wall < floor", "claim->wall <= floor"),
+        ("claim->wall < floor", "0"),
+        ("claim->wall >= from &&", ""),
+        ("claim->wall <= until", "1"),
+    ]),
+    ("src/cad/service.c", [CAD + "service"], [
+        ("issue->days > days_of(issue->kind)", "0"),
+        ("issue->days > days_of(issue->kind)", "issue->days >= days_of(issue->kind) + 2"),
+        ("if (!cad_name_ok(issue->name))", "if (0)"),
+        ("name[0] != '.' && name[0] != '-' &&", ""),
+        ("memcmp(entry->key_hash, key_hash, sizeof entry->key_hash) != 0", "0"),
+        ("entry->kind != issue->kind || strcmp", "strcmp"),
+        ("if (cad_record_is_revoked(service->record, entry->serial))", "if (0)"),
+        ("if (cad_record_is_revoked(service->record, issue->renews))", "if (0)"),
+        ("strcmp(former->name, issue->name) != 0)", "0)"),
+        ("service->next = from + service->interval;", ""),
+        ("end < authority->not_after ? end :", "end > authority->not_after ? end :"),
+    ]),
+    ("src/cad/record.c", [CAD + "record"], [
+        ("memcmp(record->buffer + HEAD + len, digest, CHECKSUM) == 0", "1"),
+        ("record->is_dirty = at < size;", "record->is_dirty = false;"),
+        ("if (found <= 0 && is_torn_end(record, at, size))", "if (found <= 0)"),
     ]),
 ]
 

@@ -12,8 +12,9 @@ import threading
 
 import pytest
 from cad import new_key
-from lab import BIN, run
 from enrolling import Gateway, Manager, csr, from_pkcs7
+from fake_manager import Gateway as Box
+from lab import BIN, run
 
 
 @pytest.fixture(scope="module")
@@ -461,6 +462,51 @@ def test_nobody_renews_with_a_certificate_that_the_store_does_not_know(manager, 
     answer = manager.renew((tmp_path / "foreign.pem", key), csr(key))
     assert answer.status == 403 and answer.json["error"] == "unknown-certificate"
     assert manager.gateway("GET", "/tunnel", certificate=(tmp_path / "foreign.pem", key)).json["error"] == "unknown-certificate"
+
+
+# ---- our own gateway
+
+
+@pytest.fixture
+def box(manager, tmp_path):
+    made = Box(BIN / "acemanager", tmp_path / "box", f"https://127.0.0.1:{manager.port}", serial=f"box-{os.getpid()}-{tmp_path.name[-20:]}")
+    made.serial = [line for line in made.conf.read_text().splitlines() if line.startswith("serial = ")][0][9:]
+    yield made
+    made.stop()
+
+
+def checked_in(manager, box):
+    return (manager.find(box.serial) or {}).get("last_checkin")
+
+
+def test_our_gateway_without_a_clock_enrols_and_checks_in(manager, box):
+    [token] = manager.tokens()
+    box.label(token)
+    box.start(clock="@1970-01-01 00:00:00")
+    manager.wait(lambda: checked_in(manager, box), 30)
+    clock = box.status()["clock"]
+    assert clock["trusted"] and clock["source"] == "server"
+    assert box.status()["identity"]["state"] == "valid"
+
+
+def test_our_gateway_is_replaced_and_comes_back_with_a_new_key(manager, box):
+    [token] = manager.tokens()
+    box.label(token)
+    box.start()
+    manager.wait(lambda: checked_in(manager, box), 30)
+    found = manager.find(box.serial)
+    key = manager.api("GET", f"/gateways/{found['id']}/certificates").json["items"][0]["key"]
+    answer = manager.api("POST", f"/gateways/{found['id']}/replace", {"serial": box.serial})
+    assert answer.json["error"] == "same-serial"
+    assert manager.api("POST", f"/gateways/{found['id']}/revoke", {}).status == 200
+    box.stop()
+    [token] = manager.tokens(gateway=found["id"])
+    shutil.rmtree(box.state)  # as after a factory reset
+    box.label(token)
+    box.start()
+    manager.wait(lambda: manager.find(box.serial)["access"] == "admitted", 30)
+    keys = [c["key"] for c in manager.api("GET", f"/gateways/{found['id']}/certificates").json["items"]]
+    assert len(set(keys)) == 2 and keys[0] == key
 
 
 # ---- amm-cad away
