@@ -132,8 +132,11 @@ gateway_start() {
 gateway_start_ours() {
   local n=$1 name=$2 dir=$3
   if ! ctl gateway show "$name" >/dev/null 2>&1; then
-    ctl gateway add "$name" --serial "VGW-000$n" --group "${gateway_groups[n - 1]}" --port "${gateway_ports[n - 1]}" |
-      tail -n 1 >"$dir/label"
+    { # as a label says it: where to go, and the token that is good there
+      printf 'https://198.18.%s.1:8443 ' "$n"
+      ctl gateway add "$name" --serial "VGW-000$n" --group "${gateway_groups[n - 1]}" --port "${gateway_ports[n - 1]}" |
+        tail -n 1
+    } >"$dir/label"
     rm -rf "$dir/state"
   fi
   cat >"$dir/acemanager.conf" <<CONF
@@ -146,7 +149,6 @@ model = Virtual
 serial = VGW-000$n
 modem = $PWD/$lab/modem-$n.json
 label = $PWD/$dir/label
-server = https://198.18.$n.1:8443
 set-clock = no
 reboot-command = restart
 CONF
@@ -273,12 +275,14 @@ lab_password() { sed -n '/one-time password/{n;s/^ *//;p;q}' var/manager.log; }
 lab_block() {
   local password
   password=$(lab_password)
+  password=${password:+one-time password $password (shown this once)}
+  password=${password:-with your password (a new one: ./amm ctl user password admin)}
   cat <<TXT
 
   amm is running.        Ctrl-C stops all of it.
 
   API                    http://localhost:8080/api/v1, check-ins and enrolment on port 8443
-  Log in as              admin${password:+, one-time password $password (shown this once)}
+  Log in as              admin, $password
   Tunnel ports           1190-1193, UDP and TCP, on every address of this machine
   Virtual gateways       $gateways, each behind its own NAT (logs: var/gateways/*/*.log)
 

@@ -193,7 +193,8 @@ const struct ctl_request ctl_gateway_refuse_request = {
 
 static const struct ctl_column operation_columns[] = {
     {"ID", "id", CTL_SHOW_TEXT},
-    {"GATEWAY", "gateway", CTL_SHOW_TEXT},
+    {"GATEWAY", "gateway_name", CTL_SHOW_TEXT},
+
     {"KIND", "kind", CTL_SHOW_TEXT},
     {"STATE", "state", CTL_SHOW_TEXT},
     {"SINCE", "created_at", CTL_SHOW_TIME},
@@ -203,7 +204,7 @@ static const struct ctl_column operation_columns[] = {
     COLUMNS_END,
 };
 static const struct ctl_column kind_columns[] = {
-    {"KIND", "name", CTL_SHOW_TEXT},
+    {"KIND", "kind", CTL_SHOW_TEXT},
     {"WHAT", "doc", CTL_SHOW_TEXT},
     COLUMNS_END,
 };
@@ -213,6 +214,7 @@ static const struct ctl_parameter order_parameters[] = {
     {"--confirm", CTL_TEXT, CTL_IN_BODY, "confirm", false},
     {"--expires-in", CTL_NUMBER, CTL_IN_BODY, "expires_in", false},
     {"--key", CTL_TEXT, CTL_IN_BODY, "key", false},
+    {"--args", CTL_JSON, CTL_IN_BODY, "args", false},
     END,
 };
 
@@ -226,7 +228,8 @@ const struct ctl_command ctl_operation_commands[] = {
      .request = &(const struct ctl_request){"GET", "/api/v1/operations/kinds", NULL, kind_columns,
                                             "nothing", NULL}},
     {.name = "order",
-     .usage = "NAME KIND [--expires-in SECONDS] [--confirm NAME]  ask a gateway for something",
+     .usage = "NAME KIND [--args JSON] [--expires-in SECONDS] [--confirm NAME]  ask a gateway for "
+              "something",
      .request = &(const struct ctl_request){"POST", "/api/v1/gateways/{}/operations",
                                             order_parameters, operation_columns, NULL, NULL}},
     {.name = "show",

@@ -202,6 +202,7 @@ static const char *resolved(struct making *making, const struct ctl_parameter *p
     case CTL_NUMBER:
     case CTL_FLAG:
     case CTL_ID:
+    case CTL_JSON:
         break;
     }
     return value;
@@ -219,6 +220,14 @@ static bool add_to_body(struct making *making, const struct ctl_parameter *p, co
         if (!json) {
             making->status =
                 (enum ctl_exit)ctl_fail(CTL_USAGE, "%s: \"%s\" is no number", p->name, value);
+            return false;
+        }
+    } else if (p->value == CTL_JSON) {
+        json_error_t error;
+        json = json_loads(value, JSON_REJECT_DUPLICATES, &error);
+        if (!json) {
+            making->status =
+                (enum ctl_exit)ctl_fail(CTL_USAGE, "%s: no JSON: %s", p->name, error.text);
             return false;
         }
     } else {

@@ -13,6 +13,7 @@ enum ctl_value {
     CTL_NUMBER,
     CTL_FLAG, /* an option without a value: true */
     CTL_ID,   /* as it is */
+    CTL_JSON, /* '{"minutes": 30}' */
     CTL_TENANT,
     CTL_GROUP, /* "/" stands for the top of the tenant */
     CTL_USER,

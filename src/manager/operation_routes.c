@@ -54,7 +54,7 @@ static void answer_operations(struct job *job, struct amm_rows *rows, uint32_t m
         seen++;
         last = operation.row;
         if (gateway && gateway->group->mark == mark && is_wanted(&operation, state, kind)) {
-            json_array_append_new(items, operation_to_json(&operation));
+            json_array_append_new(items, operation_to_json(job->m->fleet, &operation));
         }
         operation_deinit(&operation);
         has_more = json_array_size(items) == limit || seen == SCAN_MOST;
@@ -167,7 +167,7 @@ static void add(struct job *job)
         return;
     }
     audit_operation(job, gateway, &operation, "asked for");
-    job_json(job, 201, operation_to_json(&operation));
+    job_json(job, 201, operation_to_json(job->m->fleet, &operation));
     operation_deinit(&operation);
 }
 
@@ -199,7 +199,7 @@ static void show(struct job *job)
 {
     struct operation operation;
     if (find(job, ACCESS_VIEW, &operation)) {
-        job_json(job, 200, operation_to_json(&operation));
+        job_json(job, 200, operation_to_json(job->m->fleet, &operation));
         operation_deinit(&operation);
     }
 }
@@ -214,7 +214,7 @@ static void cancel(struct job *job)
     if (operation_cancel(job->m->fleet, &operation, job->m->now.wall, &error)) {
         audit_operation(job, fleet_gateway_find(job->m->fleet, operation.gateway_id), &operation,
                         "cancelled");
-        job_json(job, 200, operation_to_json(&operation));
+        job_json(job, 200, operation_to_json(job->m->fleet, &operation));
     } else {
         job_fleet_error(job, &error);
     }

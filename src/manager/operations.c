@@ -163,7 +163,7 @@ void operation_of_row(const struct amm_rows *rows, struct operation *out)
     operation_state_parse(state, &out->state);
 }
 
-json_t *operation_to_json(const struct operation *operation)
+json_t *operation_to_json(struct fleet *fleet, const struct operation *operation)
 {
     char gateway[24];
     snprintf(gateway, sizeof gateway, "%lld", (long long)operation->gateway_id);
@@ -173,6 +173,10 @@ json_t *operation_to_json(const struct operation *operation)
         operation->text ? operation->text : "", "by", operation->by ? operation->by : "",
         "created_at", (json_int_t)operation->created_at, "expires_at",
         (json_int_t)operation->expires_at);
+    const struct fleet_gateway *of = fleet_gateway_find(fleet, operation->gateway_id);
+    if (json && of) {
+        json_object_set_new(json, "gateway_name", json_string(of->name));
+    }
     if (json && operation->args) {
         json_object_set(json, "args", operation->args);
     }

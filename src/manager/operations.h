@@ -73,7 +73,7 @@ struct amm_rows;
 /* The columns of store/statements/operation.def. */
 void operation_of_row(const struct amm_rows *rows, struct operation *out);
 void operation_deinit(struct operation *operation);
-json_t *operation_to_json(const struct operation *operation);
+json_t *operation_to_json(struct fleet *fleet, const struct operation *operation);
 
 struct operation_new {
     const char *kind;
