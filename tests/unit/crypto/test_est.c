@@ -117,6 +117,15 @@ static void armour_cuts_and_additions_are_refused(void **state)
     snprintf(longer, sizeof longer, "%sAAAA", body);
     assert_true(verdict(amm_view_str(longer))[0] != '\0');
     assert_true(verdict(amm_view("", 0))[0] != '\0');
+    uint8_t der[AMM_PEM_MAX];
+    size_t size;
+    assert_true(
+        amm_base64_decode(der, sizeof der - 1, &size, amm_view(body, len), AMM_BASE64_LINES));
+    der[size] = 0;
+    assert_true(amm_base64_encode(longer, sizeof longer, amm_view(der, size), AMM_BASE64) > 0);
+    assert_string_equal(verdict(amm_view_str(longer)), "");
+    assert_true(amm_base64_encode(longer, sizeof longer, amm_view(der, size + 1), AMM_BASE64) > 0);
+    assert_non_null(strstr(verdict(amm_view_str(longer)), "certificates alone"));
     free(body);
 }
 
