@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+static const char tunnel_stat[] = "ManagementTunnel-IPAddress";
+
 void gateway_query_init(struct gateway_query *query, int64_t now)
 {
     *query = (struct gateway_query){.kind = QUERY_ANY,
@@ -144,14 +146,13 @@ bool gateway_query_sort(struct gateway_query *query, const char *text)
     if (strncmp(text, "stat:", 5) != 0 || !amm_stat_name_ok(text + 5)) {
         return false;
     }
-    query->sort = QUERY_BY_STAT;
+    /* The server's own stat: in the order of addresses, not of their texts. */
+    query->sort = strcmp(text + 5, tunnel_stat) == 0 ? QUERY_BY_TUNNEL : QUERY_BY_STAT;
     snprintf(query->sort_stat, sizeof query->sort_stat, "%s", text + 5);
     return true;
 }
 
 /* ---- conditions: what they are true of ---- */
-
-static const char tunnel_stat[] = "ManagementTunnel-IPAddress";
 
 /* A stat as the fleet shows it: the address in the tunnel is the server's to say. `room` holds its
  * text. */
@@ -168,13 +169,31 @@ static bool stat_of(const struct fleet_gateway *gateway, struct values_key key, 
     return values_get(gateway->stats, key, out);
 }
 
-static bool contains(struct amm_view text, const char *part)
+static uint8_t lower(uint8_t c)
 {
-    char copy[4 * AMM_STAT_TEXT_MAX + 1];
-    size_t len = text.len < sizeof copy - 1 ? text.len : sizeof copy - 1;
-    memcpy(copy, text.data, len);
-    copy[len] = '\0';
-    return strcasestr(copy, part) != NULL;
+    return c >= 'A' && c <= 'Z' ? (uint8_t)(c | 0x20) : c;
+}
+
+/* `part` is in lower case (ASCII). Plain: texts are short, and there are 100 000 of them. */
+static bool contains(struct amm_view text, struct amm_view part)
+{
+    for (size_t at = 0; at + part.len <= text.len; at++) {
+        size_t i = 0;
+        while (i < part.len && lower(text.data[at + i]) == part.data[i]) {
+            i++;
+        }
+        if (i == part.len) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void make_lower(char *text)
+{
+    for (; *text != '\0'; text++) {
+        *text = (char)lower((uint8_t)*text);
+    }
 }
 
 static bool is_number(const struct value *value)
@@ -227,7 +246,8 @@ static bool holds(const struct query_condition *condition, const struct fleet_ga
     case QUERY_AT_LEAST:
         return has && is_number(&value) && value.real >= condition->number;
     case QUERY_CONTAINS:
-        return has && value.type == VALUE_TEXT && contains(value.text, condition->text);
+        return has && value.type == VALUE_TEXT &&
+               contains(value.text, amm_view_str(condition->text));
     }
     return false;
 }
@@ -235,13 +255,15 @@ static bool holds(const struct query_condition *condition, const struct fleet_ga
 static bool has_text(const struct fleet_gateway *gateway, const char *text)
 {
     static const struct values_key device_name = {AMM_MSCI_DEVICE_NAME, "1154"};
+    struct amm_view part = amm_view_str(text);
     struct value value;
     char address[16];
-    return strcasestr(gateway->name, text) || strcasestr(gateway->serial, text) ||
-           strcasestr(gateway->note, text) ||
+    return contains(amm_view_str(gateway->name), part) ||
+           contains(amm_view_str(gateway->serial), part) ||
+           contains(amm_view_str(gateway->note), part) ||
            (values_get(gateway->reported, device_name, &value) && value.type == VALUE_TEXT &&
-            contains(value.text, text)) ||
-           (fleet_tunnel_address(gateway, address) && strstr(address, text));
+            contains(value.text, part)) ||
+           (fleet_tunnel_address(gateway, address) && contains(amm_view_str(address), part));
 }
 
 static bool fits(uint8_t wanted, unsigned is)
@@ -265,7 +287,7 @@ static bool matches(const struct gateway_query *query, const struct fleet_gatewa
             return false;
         }
     }
-    return !query->text || has_text(gateway, query->text);
+    return query->text[0] == '\0' || has_text(gateway, query->text);
 }
 
 static void prepare(struct gateway_query *query)
@@ -273,7 +295,11 @@ static void prepare(struct gateway_query *query)
     for (size_t i = 0; i < query->n_conditions; i++) {
         struct query_condition *condition = &query->conditions[i];
         condition->key = values_key(VALUES_STATS, condition->stat);
+        if (condition->operator== QUERY_CONTAINS) {
+            make_lower(condition->text);
+        }
     }
+    make_lower(query->text);
 }
 
 /* ---- order ---- */
@@ -282,7 +308,7 @@ static void prepare(struct gateway_query *query)
 struct sort_key {
     enum { KEY_NUMBER, KEY_TEXT, KEY_NONE } type;
     double number;
-    char text[QUERY_TEXT];
+    struct amm_view text; /* of the gateway, or of the cursor */
     int64_t id;
 };
 
@@ -293,19 +319,16 @@ struct ranked {
 
 static void text_key(struct sort_key *key, struct amm_view text)
 {
-    size_t len = text.len < sizeof key->text - 1 ? text.len : sizeof key->text - 1;
-    key->type = len > 0 ? KEY_TEXT : KEY_NONE;
-    memcpy(key->text, text.data, len);
-    key->text[len] = '\0';
+    key->type = text.len > 0 ? KEY_TEXT : KEY_NONE;
+    key->text = text;
 }
 
 static void stat_key(struct sort_key *key, const struct fleet_gateway *gateway,
                      struct values_key stat)
 {
     struct value value;
-    char room[16];
     key->type = KEY_NONE;
-    if (!stat_of(gateway, stat, &value, room)) {
+    if (!values_get(gateway->stats, stat, &value)) {
         return;
     }
     switch (value.type) {
@@ -332,7 +355,7 @@ static void key_of(const struct gateway_query *query, struct values_key stat,
 {
     key->id = gateway->id;
     key->number = 0;
-    key->text[0] = '\0';
+    key->text = (struct amm_view){NULL, 0};
     switch (query->sort) {
     case QUERY_BY_NAME:
         text_key(key, amm_view_str(gateway->name));
@@ -354,6 +377,14 @@ static void key_of(const struct gateway_query *query, struct values_key stat,
     }
 }
 
+/* As strcmp, which orders the list by name. */
+static int compare_texts(struct amm_view a, struct amm_view b)
+{
+    size_t len = a.len < b.len ? a.len : b.len;
+    int order = memcmp(a.data, b.data, len);
+    return order != 0 ? order : (a.len > b.len) - (a.len < b.len);
+}
+
 static int compare_keys(const struct sort_key *a, const struct sort_key *b, bool descending)
 {
     int order = 0;
@@ -363,7 +394,7 @@ static int compare_keys(const struct sort_key *a, const struct sort_key *b, bool
     if (a->type == KEY_NUMBER) {
         order = (a->number > b->number) - (a->number < b->number);
     } else if (a->type == KEY_TEXT) {
-        order = strcmp(a->text, b->text);
+        order = compare_texts(a->text, b->text);
     }
     if (order == 0) {
         order = (a->id > b->id) - (a->id < b->id);
@@ -377,61 +408,72 @@ static void write_cursor(const struct sort_key *key, char out[QUERY_CURSOR])
 {
     if (key->type == KEY_NUMBER) {
         snprintf(out, QUERY_CURSOR, "n:%.17g:%lld", key->number, (long long)key->id);
-    } else {
-        snprintf(out, QUERY_CURSOR, "%s:%s:%lld", key->type == KEY_TEXT ? "t" : "x", key->text,
+    } else if (key->type == KEY_TEXT) {
+        snprintf(out, QUERY_CURSOR, "t:%.*s:%lld", (int)key->text.len, (const char *)key->text.data,
                  (long long)key->id);
+    } else {
+        snprintf(out, QUERY_CURSOR, "x::%lld", (long long)key->id);
     }
 }
 
+/* Borrows the text. */
 static bool read_cursor(const char *text, struct sort_key *out)
 {
     const char *colon = strrchr(text, ':');
-    char *end;
+    char *end, number[32];
     if (!colon || colon < text + 2 || text[1] != ':' || colon[1] < '0' || colon[1] > '9') {
         return false;
     }
+    *out = (struct sort_key){.text = amm_view(text + 2, (size_t)(colon - text) - 2)};
     out->id = strtoll(colon + 1, &end, 10);
-    size_t len = (size_t)(colon - text) - 2;
-    if (*end != '\0' || len >= sizeof out->text) {
+    if (*end != '\0') {
         return false;
     }
-    memcpy(out->text, text + 2, len);
-    out->text[len] = '\0';
-    out->number = 0;
     switch (text[0]) {
     case 'n':
         out->type = KEY_NUMBER;
-        return parse_number(out->text, &out->number);
+        snprintf(number, sizeof number, "%.*s", (int)out->text.len, (const char *)out->text.data);
+        return out->text.len < sizeof number && parse_number(number, &out->number);
     case 't':
         out->type = KEY_TEXT;
-        return len > 0;
+        return out->text.len > 0;
     case 'x':
         out->type = KEY_NONE;
-        return len == 0;
+        return out->text.len == 0;
     }
     return false;
 }
 
 /* ---- running ---- */
 
-/* By name, the list is in order already: begin behind the cursor and stop when the page is full. */
+/* By name, the list is in order already: begin behind the cursor and stop when the page is full,
+ * unless all are to be counted. */
 static void run_by_name(struct fleet *fleet, struct gateway_query *query,
                         const struct sort_key *after, struct gateway_page *out)
 {
-    size_t n = fleet_gateway_count(fleet), i = 0;
+    size_t n = fleet_gateway_count(fleet), first = 0;
     if (after) {
-        i = fleet_gateway_behind(fleet, after->text, after->id);
+        char name[QUERY_CURSOR];
+        snprintf(name, sizeof name, "%.*s", (int)after->text.len, (const char *)after->text.data);
+        first = fleet_gateway_behind(fleet, name, after->id);
     }
-    for (; i < n; i++) {
+    for (size_t i = query->want_total ? 0 : first; i < n; i++) {
         struct fleet_gateway *gateway = fleet_gateway_at(fleet, i);
         if (!matches(query, gateway)) {
             continue;
         }
-        if (out->n == query->limit) {
-            out->has_more = true;
+        out->total++;
+        if (i < first) {
+            continue;
+        }
+        if (out->n < query->limit) {
+            out->at[out->n++] = gateway;
+            continue;
+        }
+        out->has_more = true;
+        if (!query->want_total) {
             break;
         }
-        out->at[out->n++] = gateway;
     }
     if (out->has_more) {
         struct sort_key key;
@@ -500,6 +542,7 @@ static bool run_ranked(struct fleet *fleet, struct gateway_query *query,
         if (!matches(query, item.gateway)) {
             continue;
         }
+        out->total++;
         key_of(query, stat, item.gateway, &item.key);
         if (!after || compare_keys(&item.key, after, query->descending) > 0) {
             heap_offer(&heap, &item);
@@ -532,11 +575,6 @@ bool gateway_query_run(struct fleet *fleet, struct gateway_query *query, struct 
         return false;
     }
     prepare(query);
-    if (query->want_total) {
-        for (size_t i = 0; i < fleet_gateway_count(fleet); i++) {
-            out->total += matches(query, fleet_gateway_at(fleet, i));
-        }
-    }
     if (query->sort == QUERY_BY_NAME && !query->descending) {
         run_by_name(fleet, query, has_after ? &after : NULL, out);
         return true;

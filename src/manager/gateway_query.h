@@ -15,6 +15,7 @@ enum {
     QUERY_LIMIT = 1000,
     QUERY_TEXT = 257,
     QUERY_CURSOR = 400,
+    QUERY_SEARCH = 80,
     QUERY_ANY = 0xff,
 };
 
@@ -53,7 +54,8 @@ struct gateway_query {
     uint8_t kind, access, sync;  /* enum, or QUERY_ANY */
     uint8_t tunnel, late, clone; /* 0, 1, or QUERY_ANY */
     uint16_t port;               /* tunnel port that it is at home on; 0: any */
-    const char *text; /* in name, serial number, device name, note or tunnel address; NULL: any */
+    char text[QUERY_SEARCH]; /* in name, serial number, device name, note or tunnel address; "": any
+                              */
     size_t n_conditions;
     struct query_condition conditions[QUERY_CONDITIONS];
     int64_t now;
@@ -71,7 +73,7 @@ struct gateway_page {
     struct fleet_gateway *at[QUERY_LIMIT];
     bool has_more;
     char next[QUERY_CURSOR]; /* if has_more */
-    size_t total;            /* if wanted */
+    size_t total;            /* with want_total; else no number to be relied on */
 };
 
 void gateway_query_init(struct gateway_query *query, int64_t now);

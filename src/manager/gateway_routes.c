@@ -124,8 +124,7 @@ static bool bad_query(struct job *job, const char *field, const char *text)
     return false;
 }
 
-/* `text` has room for the search text, which the query borrows. */
-static bool take_filters(struct job *job, struct gateway_query *query, char text[80])
+static bool take_filters(struct job *job, struct gateway_query *query)
 {
     char word[1024], error[320];
     struct fleet_group *branch;
@@ -153,9 +152,7 @@ static bool take_filters(struct job *job, struct gateway_query *query, char text
         query->clone = job_query_bool(job, "clone", false);
     }
     query->port = (uint16_t)job_query_number(job, "port", 0);
-    if (job_query_text(job, "text", text, 80)) {
-        query->text = text;
-    }
+    job_query_text(job, "text", query->text, sizeof query->text);
     return !job_query_text(job, "stat", word, sizeof word) ||
            gateway_query_conditions(query, word, error, sizeof error) ||
            bad_query(job, "stat", error);
@@ -177,8 +174,8 @@ static bool take_order(struct job *job, struct gateway_query *query)
 static void list(struct job *job)
 {
     struct gateway_query query;
-    char text[80], stats[1024];
-    if (!take_filters(job, &query, text) || !take_order(job, &query)) {
+    char stats[1024];
+    if (!take_filters(job, &query) || !take_order(job, &query)) {
         return;
     }
     struct gateway_page *page = malloc(sizeof *page);
@@ -221,8 +218,7 @@ static void count(struct job *job)
 {
     struct gateway_query query;
     struct gateway_counts counts;
-    char text[80];
-    if (!take_filters(job, &query, text)) {
+    if (!take_filters(job, &query)) {
         return;
     }
     gateway_query_count(job->m->fleet, &query, &counts);

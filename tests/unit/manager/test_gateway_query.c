@@ -168,7 +168,7 @@ static void other_filters_count_right(void **state)
     assert_int_equal(counts.total, counts.late);
     assert_true(counts.total > 0 && counts.total < 200);
     all(world, &query);
-    query.text = "lorry 19";
+    snprintf(query.text, sizeof query.text, "lorRY 19");
     gateway_query_count(world->fleet, &query, &counts);
     assert_int_equal(counts.total, 11); /* 19, 190 to 199 */
     all(world, &query);
