@@ -293,6 +293,7 @@ static void timers_fire_in_order_and_once(void **state)
 }
 
 static pthread_t fleet_thread, worker_thread;
+static bool is_done;
 
 static void work(void *context)
 {
@@ -306,6 +307,7 @@ static void done(struct manager *m, void *context)
     assert_true(pthread_equal(pthread_self(), fleet_thread));
     assert_false(pthread_equal(worker_thread, fleet_thread));
     *(int *)context += 1;
+    is_done = true;
 }
 
 static void work_comes_back_to_the_fleet_thread(void **state)
@@ -317,9 +319,11 @@ static void work_comes_back_to_the_fleet_thread(void **state)
     fired = 0;
     manager_timer_set(m, &timer, m->now.mono);
     assert_true(manager_work(m, work, done, &value));
-    while (value != 2) {
+    is_done = false;
+    while (!is_done) {
         core_step(m, true);
     }
+    assert_int_equal(value, 2);
     assert_int_equal(fired, 1);
 }
 
