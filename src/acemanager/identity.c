@@ -223,15 +223,28 @@ bool ace_identity_take(struct ace_identity *i, struct amm_view body, char *error
 
 /* ---- CAs ---- */
 
+/* The length of a CA's name without the number of a successor. */
+static size_t name_length(const char *name)
+{
+    size_t len = strlen(name), digits = len;
+    while (digits > 0 && name[digits - 1] >= '0' && name[digits - 1] <= '9') {
+        digits--;
+    }
+    bool has_number =
+        digits < len && digits > 1 && (name[digits - 1] == ' ' || name[digits - 1] == '_');
+    return has_number ? digits - 1 : len;
+}
+
 static bool is_known_name(const struct ace_identity *i, const char *name)
 {
     const char *at = i->ca ? i->ca : "";
     char error[160];
     bool is_known = false;
+    size_t len = name_length(name);
     for (char *one; !is_known && (one = next_certificate(&at)) != NULL; free(one)) {
         struct amm_identity identity;
         is_known = amm_pki_identity(one, &identity, error, sizeof error) &&
-                   strcmp(identity.name, name) == 0;
+                   name_length(identity.name) == len && memcmp(identity.name, name, len) == 0;
     }
     return is_known;
 }

@@ -39,8 +39,9 @@ bool ace_identity_take(struct ace_identity *identity, struct amm_view body, char
                        size_t room);
 
 /* The answer to /cacerts, over a connection that was checked. The first time those CAs are taken
- * whose key is `pin` (32 bytes); later those that have the name of one that is trusted already:
- * while two overlap the server's have the same name, and the gateways' CA has another. */
+ * whose key is `pin` (32 bytes); later those that have the name of one that is trusted already, but
+ * for a number behind it: while two overlap they are "amm server CA" and "amm server CA 2", and the
+ * gateways' CA has another name. */
 bool ace_identity_take_ca(struct ace_identity *identity, struct amm_view body, const uint8_t *pin,
                           char *error, size_t room);
 
