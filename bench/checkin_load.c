@@ -1,6 +1,7 @@
 /* Gateways that check in, as many and as fast as the server answers: for ./amm bench manager.
  *
- *   checkin_load --server ADDRESS:PORT --ca FILE --gateways FILE [--pid PID] [--threads N] PHASE...
+ *   checkin_load --server ADDRESS:PORT --ca FILE --gateways FILE [--skip N] [--pid PID]
+ *                [--threads N] PHASE...
  *
  * A phase is KIND:CHECK-INS:CONNECTIONS[:GATEWAYS], and each prints one line of JSON:
  *
@@ -10,11 +11,11 @@
  *   first    as full, with all stats in the body, as a gateway that has enrolled; also what makes
  *            the sessions of `resumed`
  *
- * CONNECTIONS are open at a time; GATEWAYS limits the phase to the first ones of the file. FILE of
- * gateways is made by fleet_fixture. What counts is an answer of status 200 that takes the check-in
- * as it was; any other is a failure, and the exit code then is 1. CPU time is that of the threads
- * of process PID (/proc/PID/task/.../schedstat) from the first request of the phase to its last
- * answer.
+ * CONNECTIONS are open at a time; GATEWAYS limits the phase to the first ones. FILE of gateways is
+ * made by fleet_fixture; those behind the first N are used, 480 at most. What counts is an answer
+ * of status 200 that takes the check-in as it was; any other is a failure, and the exit code then
+ * is 1. CPU time is that of the threads of process PID (/proc/PID/task/.../schedstat) from the
+ * first request of the phase to its last answer.
  *
  * Each thread has a loop and its own gateways: nothing is shared but what is read only. */
 #include "domain/checkin.h"
@@ -35,7 +36,7 @@
 
 /* A TLS context has an OSSL_LIB_CTX, which takes two of the 1024 thread-specific keys of a process.
  */
-enum { THREADS_MAX = 32, GATEWAYS_MAX = 480, FILE_MAX = 4 * 1024 * 1024, BODY_ROOM = 4096 };
+enum { THREADS_MAX = 32, GATEWAYS_MAX = 480, FILE_MAX = 64 * 1024 * 1024, BODY_ROOM = 4096 };
 #define TICK (200 * AMM_MILLISECOND)
 
 enum kind { FIRST, FULL, RESUMED, KEPT, KINDS };
@@ -491,7 +492,7 @@ static char *cut(char **at, const char *end)
 }
 
 /* Check-ins of an earlier run had lower numbers. */
-static void read_gateways(const char *path)
+static void read_gateways(const char *path, unsigned long skipped)
 {
     char *at = read_text(path, FILE_MAX);
     uint64_t seq = (uint64_t)time(NULL) << 8;
@@ -528,11 +529,15 @@ static void read_phase(const char *text, struct phase *phase)
 
 static void start(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"server", required_argument, NULL, 's'},   {"ca", required_argument, NULL, 'c'},
-        {"gateways", required_argument, NULL, 'g'}, {"pid", required_argument, NULL, 'p'},
-        {"threads", required_argument, NULL, 't'},  {0}};
+    static const struct option options[] = {{"server", required_argument, NULL, 's'},
+                                            {"ca", required_argument, NULL, 'c'},
+                                            {"gateways", required_argument, NULL, 'g'},
+                                            {"pid", required_argument, NULL, 'p'},
+                                            {"skip", required_argument, NULL, 'k'},
+                                            {"threads", required_argument, NULL, 't'},
+                                            {0}};
     const char *gateways = NULL;
+    unsigned long skipped = 0;
     for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (option == 's') {
             snprintf(load.host, sizeof load.host, "%s", optarg);
@@ -540,6 +545,8 @@ static void start(int argc, char **argv)
             load.ca = read_text(optarg, 65536);
         } else if (option == 'g') {
             gateways = optarg;
+        } else if (option == 'k') {
+            skipped = strtoul(optarg, NULL, 10);
         } else if (option == 'p') {
             load.pid = strtol(optarg, NULL, 10);
         } else if (option == 't') {
@@ -550,10 +557,11 @@ static void start(int argc, char **argv)
     }
     if (!load.ca || !gateways || !amm_address_parse(&load.server, load.host, 0) ||
         load.n_threads < 1 || load.n_threads > THREADS_MAX) {
-        die("usage", "--server ADDRESS:PORT --ca FILE --gateways FILE [--pid PID] [--threads N] "
-                     "KIND:CHECK-INS:CONNECTIONS[:GATEWAYS]...");
+        die("usage",
+            "--server ADDRESS:PORT --ca FILE --gateways FILE [--skip N] [--pid PID] [--threads N] "
+            "KIND:CHECK-INS:CONNECTIONS[:GATEWAYS]...");
     }
-    read_gateways(gateways);
+    read_gateways(gateways, skipped);
 }
 
 int main(int argc, char **argv)
