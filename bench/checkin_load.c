@@ -496,11 +496,11 @@ static void read_gateways(const char *path, unsigned long skipped)
 {
     char *at = read_text(path, FILE_MAX);
     uint64_t seq = (uint64_t)time(NULL) << 8;
-    while (*at) {
-        if (load.n_gateways % 1024 == 0) {
-            load.gateways =
-                must(realloc(load.gateways, (load.n_gateways + 1024) * sizeof *load.gateways));
-        }
+    load.gateways = must(calloc(GATEWAYS_MAX, sizeof *load.gateways));
+    for (; *at && skipped > 0; skipped--) {
+        cut(&at, "-----END CERTIFICATE-----");
+    }
+    while (*at && load.n_gateways < GATEWAYS_MAX) {
         struct gateway *gateway = &load.gateways[load.n_gateways++];
         *gateway = (struct gateway){.number = (uint32_t)strtoul(at, &at, 10), .seq = seq};
         at++;
