@@ -165,7 +165,7 @@ static void stop(struct manager *m)
         return;
     }
     cad_link_free(e->link);
-    enrolment_calls_sweep(m, AMM_NEVER);
+    enrolment_calls_end(m);
     manager_timer_set(m, &e->tick, AMM_NEVER);
     char **const texts[] = {&e->texts.gateway_cas,
                             &e->texts.profile_cas,

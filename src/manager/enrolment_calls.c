@@ -12,6 +12,7 @@ struct enrolment_call {
     void *context;
     amm_time answered_at; /* 0: not yet */
     bool is_lost;
+    bool is_dropped;                /* `context` is gone: the job took too long to come */
     struct amm_cad_message message; /* the request, then the answer */
 };
 
@@ -29,7 +30,11 @@ static void call_free(struct enrolment_call *call)
 static void resume(struct job *job, void *context)
 {
     struct enrolment_call *call = context;
-    call->then(job, call->context, call->is_lost ? NULL : &call->message);
+    if (call->is_dropped) {
+        enrolment_unavailable(job, NULL);
+    } else {
+        call->then(job, call->context, call->is_lost ? NULL : &call->message);
+    }
     call_free(call);
 }
 
@@ -105,17 +110,30 @@ void enrolment_unavailable(struct job *job, const struct amm_cad_message *answer
     }
 }
 
+static void drop(struct manager *m, struct enrolment_call *call,
+                 const struct amm_cad_message *answer)
+{
+    if (call->drop && !call->is_dropped) {
+        call->drop(m, call->context, answer);
+    }
+    call->is_dropped = true;
+}
+
+/* The memory of the call stays, as the job may still have it in its queue. */
 void enrolment_calls_sweep(struct manager *m, amm_time before)
 {
-    struct enrolment_call *next;
-    for (struct enrolment_call *call = m->enrolment->calls; call; call = next) {
-        next = call->next;
-        bool is_over = before == AMM_NEVER || (call->answered_at && call->answered_at < before);
-        if (is_over) {
-            if (call->drop) {
-                call->drop(m, call->context, call->is_lost ? NULL : &call->message);
-            }
-            call_free(call);
+    for (struct enrolment_call *call = m->enrolment->calls; call; call = call->next) {
+        if (call->answered_at && call->answered_at < before) {
+            drop(m, call, call->is_lost ? NULL : &call->message);
         }
+    }
+}
+
+/* Whatever amm-cad has issued is asked for again under the same approval: nothing is disowned. */
+void enrolment_calls_end(struct manager *m)
+{
+    while (m->enrolment->calls) {
+        drop(m, m->enrolment->calls, NULL);
+        call_free(m->enrolment->calls);
     }
 }

@@ -29,7 +29,7 @@ static const char *path_of(const struct manager *m)
     return m->config->tunneld.crl;
 }
 
-/* As root: a folder that ammd's user may write to. */
+/* As root: a folder of ammd's own, if it is missing. One that is there keeps its owner. */
 bool enrolment_lists_prepare(struct manager *m, char *error, size_t room)
 {
     char folder[AMM_CONF_TEXT];
@@ -45,11 +45,14 @@ bool enrolment_lists_prepare(struct manager *m, char *error, size_t room)
                                        "/var/lib/amm/tunnel/crl.pem"));
         return true;
     }
-    if (!amm_directory_make(parent, 0755, error, room) ||
-        !amm_user_find(m->config->user, &user, error, room)) {
+    if (geteuid() != 0 || access(parent, F_OK) == 0) {
+        return true;
+    }
+    if (!amm_user_find(m->config->user, &user, error, room) ||
+        !amm_directory_make(parent, 0755, error, room)) {
         return false;
     }
-    if (geteuid() == 0 && chown(parent, user.uid, user.gid) != 0) {
+    if (chown(parent, user.uid, user.gid) != 0) {
         snprintf(error, room, "%s: %s", parent, strerror(errno));
         return false;
     }

@@ -110,8 +110,9 @@ void enrolment_ask(struct job *job, const struct amm_cad_message *request, enrol
 /* Answers 503 with Retry-After: amm-cad is away, or what it has said. */
 void enrolment_unavailable(struct job *job, const struct amm_cad_message *answer);
 
-/* Calls that nobody will take any more, and at the end all of them. */
+/* Drops what was answered before then and no job has taken; and, when the manager stops, all. */
 void enrolment_calls_sweep(struct manager *m, amm_time before);
+void enrolment_calls_end(struct manager *m);
 
 /* ---- issuing (enrolment_issue.c) ---- */
 

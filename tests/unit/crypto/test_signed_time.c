@@ -2,6 +2,7 @@
 #include "enrol_files.h"
 #include "tls_pair.h"
 
+#include <openssl/pem.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -106,11 +107,13 @@ static void keys_that_may_not_tell_the_time_are_refused(void **state)
     (void)state;
     struct credential foreign = certify(&world.other_ca, AMM_CERTIFICATE_TIME, AMM_CLAIM_NAME);
     struct credential renamed = certify(&world.server_ca, AMM_CERTIFICATE_TIME, "amm-manager");
+    struct credential shorter = certify(&world.server_ca, AMM_CERTIFICATE_TIME, "amm-tim");
     struct credential server = certify(&world.server_ca, AMM_CERTIFICATE_SERVER, AMM_CLAIM_NAME);
     struct credential gateway = certify(&world.gateway_ca, AMM_CERTIFICATE_GATEWAY, AMM_CLAIM_NAME);
     assert_non_null(strstr(verdict(&foreign, NOW, 0), "not certified by the server CA"));
     assert_non_null(strstr(verdict(&gateway, NOW, 0), "not certified by the server CA"));
     assert_non_null(strstr(verdict(&renamed, NOW, 0), "another name"));
+    assert_non_null(strstr(verdict(&shorter, NOW, 0), "another name"));
     assert_non_null(strstr(verdict(&server, NOW, 0), "for something else"));
 
     /* The right certificate around another key. */
@@ -125,6 +128,29 @@ static void a_ca_of_the_same_name_with_another_key_is_refused(void **state)
     struct credential twin;
     make_ca(&twin, "server CA");
     struct credential forged = certify(&twin, AMM_CERTIFICATE_TIME, AMM_CLAIM_NAME);
+    assert_non_null(strstr(verdict(&forged, NOW, 0), "not certified by the server CA"));
+}
+
+/* Everything about it says that the server CA has signed it; the signature does not. */
+static void a_certificate_with_a_wrong_signature_is_refused(void **state)
+{
+    (void)state;
+    struct credential forged = time_key;
+    BIO *bio = BIO_new_mem_buf(time_key.certificate, -1);
+    X509 *certificate = PEM_read_bio_X509(bio, NULL, NULL, NULL);
+    uint8_t der[AMM_PEM_MAX], *end = der;
+    int len = i2d_X509(certificate, &end);
+    X509_free(certificate);
+    BIO_free(bio);
+    der[len - 1] ^= 1;
+    const uint8_t *at = der;
+    certificate = d2i_X509(NULL, &at, len);
+    bio = BIO_new(BIO_s_mem());
+    assert_int_equal(PEM_write_bio_X509(bio, certificate), 1);
+    int n = BIO_read(bio, forged.certificate, sizeof forged.certificate - 1);
+    forged.certificate[n] = '\0';
+    BIO_free(bio);
+    X509_free(certificate);
     assert_non_null(strstr(verdict(&forged, NOW, 0), "not certified by the server CA"));
 }
 
@@ -174,6 +200,7 @@ int main(void)
         cmocka_unit_test(another_nonce_time_or_signature_is_refused),
         cmocka_unit_test(keys_that_may_not_tell_the_time_are_refused),
         cmocka_unit_test(a_ca_of_the_same_name_with_another_key_is_refused),
+        cmocka_unit_test(a_certificate_with_a_wrong_signature_is_refused),
         cmocka_unit_test(only_an_ed25519_key_signs_time),
         cmocka_unit_test(what_is_signed_is_what_the_protocol_says),
     };
