@@ -397,6 +397,10 @@ bool fleet_reported(const struct fleet_gateway *gateway, uint32_t id, char *out,
 /* Desired if something is, else reported. */
 bool fleet_effective(const struct fleet_gateway *gateway, uint32_t id, char *out, size_t room);
 
+/* When the certificate of the tunnel server is valid (seconds since 1970); without a call, always.
+ */
+void fleet_server_certificate(struct fleet *fleet, int64_t not_before, int64_t not_after);
+
 /* ManagementTunnel-IPAddress; false while the tunnel is down. */
 bool fleet_tunnel_address(const struct fleet_gateway *gateway, char out[16]);
 /* Copies the text; NULL takes it away. Memory only. */

@@ -128,11 +128,12 @@ static json_t *identities_to_json(const struct fleet_gateway *gateway)
     return list;
 }
 
-static json_t *requirements_to_json(const struct fleet_gateway *gateway)
+static json_t *requirements_to_json(const struct fleet *fleet, const struct fleet_gateway *gateway,
+                                    int64_t now)
 {
     struct requirement found[FEATURES];
     json_t *json = json_object();
-    requirements_of(gateway, true, NULL, found);
+    requirements_of(fleet, gateway, now, found);
     for (unsigned i = 0; i < FEATURES; i++) {
         json_t *one = json_object();
         put(one, "supported", json_boolean(found[i].is_supported));
@@ -146,7 +147,8 @@ static json_t *requirements_to_json(const struct fleet_gateway *gateway)
     return json;
 }
 
-json_t *gateway_to_json_whole(const struct fleet_gateway *gateway, int64_t now)
+json_t *gateway_to_json_whole(const struct fleet *fleet, const struct fleet_gateway *gateway,
+                              int64_t now)
 {
     json_t *json = gateway_to_json(gateway, now, NULL);
     put(json, "stats", gateway_stats_to_json(gateway));
@@ -168,6 +170,6 @@ json_t *gateway_to_json_whole(const struct fleet_gateway *gateway, int64_t now)
     put(json, "settings_error",
         gateway->revision_failed != 0 ? json_string(gateway->settings_error) : json_null());
     put(json, "identities", identities_to_json(gateway));
-    put(json, "requirements", requirements_to_json(gateway));
+    put(json, "requirements", requirements_to_json(fleet, gateway, now));
     return json;
 }

@@ -3,13 +3,16 @@
 #include "checkin.h"
 #include "checkin_rules.h"
 #include "checkin_service.h"
+#include "crypto/pki.h"
 #include "events.h"
 #include "gateway_query.h"
+#include "io/file.h"
 #include "manager/metrics.h"
 #include "manager/stream.h"
 #include "operations.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 enum {
     LATE_SHARE = 30,       /* seconds in which all gateways have been looked at */
@@ -17,6 +20,7 @@ enum {
     EVENTS_AT_ONCE = 1000, /* deleted a second */
     EVENTS_KEPT = 90 * 86400,
     IDENTITIES_EVERY = 3600,
+    CERTIFICATE_MAX = 65536,
 };
 
 static struct manager_timer tick;
@@ -103,11 +107,33 @@ static void every_second(struct manager *m, struct manager_timer *timer)
 
 /* ---- the module ---- */
 
+static int64_t server_not_before, server_not_after;
+
+/* As root: the user may not read everything in the PKI folder. A certificate that cannot be read is
+ * amm-tunneld's business; here it is unknown. */
+static bool prepare(struct manager *m, char *error, size_t room)
+{
+    struct amm_span text;
+    char ignored[256];
+    (void)error;
+    (void)room;
+    if (amm_file_read(m->config->tunneld.certificate, CERTIFICATE_MAX, &text, ignored,
+                      sizeof ignored)) {
+        if (!amm_pki_validity((const char *)text.data, &server_not_before, &server_not_after,
+                              ignored, sizeof ignored)) {
+            server_not_before = server_not_after = 0;
+        }
+        free(text.data);
+    }
+    return true;
+}
+
 static bool start(struct manager *m, char *error, size_t room)
 {
     (void)error;
     (void)room;
     checkin_service_start(m);
+    fleet_server_certificate(m->fleet, server_not_before, server_not_after);
     fleet_watch(m->fleet, publish, m);
     fleet_on_event(m->fleet, publish_event, m);
     identities_at = m->now.wall + IDENTITIES_EVERY;
@@ -148,7 +174,8 @@ static void metrics(struct manager *m, struct metrics *out)
     checkin_service_metrics(out);
 }
 
-const struct manager_module fleet_module = {.name = "fleet", .start = start, .metrics = metrics};
+const struct manager_module fleet_module = {
+    .name = "fleet", .prepare = prepare, .start = start, .metrics = metrics};
 
 /* ---- what handlers share ---- */
 

@@ -36,7 +36,8 @@ int64_t job_only_tenant(const struct job *job);
 /* A gateway for lists, with those of `stats` that are wanted ("CellLink-RSSI,Platform", NULL:
  * none); and with everything. New references; NULL: out of memory. */
 json_t *gateway_to_json(const struct fleet_gateway *gateway, int64_t now, const char *stats);
-json_t *gateway_to_json_whole(const struct fleet_gateway *gateway, int64_t now);
+json_t *gateway_to_json_whole(const struct fleet *fleet, const struct fleet_gateway *gateway,
+                              int64_t now);
 
 /* All stats, with the address in the tunnel. */
 json_t *gateway_stats_to_json(const struct fleet_gateway *gateway);

@@ -30,8 +30,10 @@ struct fleet {
     size_t n_gateways, gateways_room;
     struct index by_id, by_name, by_serial, by_tunnel_name, by_key;
 
-    size_t late_at; /* where the next look for late gateways begins */
-    uint32_t mark;  /* last one that was given out */
+    int64_t server_not_before,
+        server_not_after; /* of the tunnel server's certificate; 0, 0: unknown */
+    size_t late_at;       /* where the next look for late gateways begins */
+    uint32_t mark;        /* last one that was given out */
     struct touched *touched;
     size_t n_touched, touched_room, unit; /* unit: where the running one began */
 

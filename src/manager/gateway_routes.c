@@ -232,7 +232,7 @@ static void count(struct job *job)
 
 static void show(struct job *job)
 {
-    job_json(job, 200, gateway_to_json_whole(gateway_of(job), job->m->now.wall));
+    job_json(job, 200, gateway_to_json_whole(job->m->fleet, gateway_of(job), job->m->now.wall));
 }
 
 /* ---- adding ---- */
@@ -288,7 +288,7 @@ static void add_one(struct job *job, struct fleet_group *group)
         return;
     }
     audit_gateway(job, gateway, "added");
-    job_json(job, 201, gateway_to_json_whole(gateway, job->m->now.wall));
+    job_json(job, 201, gateway_to_json_whole(job->m->fleet, gateway, job->m->now.wall));
 }
 
 /* One object of a bulk; what is wrong with it goes to `error` by name. */
@@ -438,7 +438,7 @@ static void edit(struct job *job)
         return;
     }
     audit_gateway(job, gateway, job_has(job, "group") ? "changed, moved" : "changed");
-    job_json(job, 200, gateway_to_json_whole(gateway, job->m->now.wall));
+    job_json(job, 200, gateway_to_json_whole(job->m->fleet, gateway, job->m->now.wall));
 }
 
 static void remove_gateway(struct job *job)
@@ -474,7 +474,7 @@ static void quarantine(struct job *job)
         return;
     }
     audit_gateway(job, gateway, reason);
-    job_json(job, 200, gateway_to_json_whole(gateway, job->m->now.wall));
+    job_json(job, 200, gateway_to_json_whole(job->m->fleet, gateway, job->m->now.wall));
 }
 
 /* Also clears the clone flag of a gateway that was only flagged. Whoever comes first then is the
@@ -496,7 +496,7 @@ static void release(struct job *job)
         return;
     }
     audit_gateway(job, gateway, "released");
-    job_json(job, 200, gateway_to_json_whole(gateway, job->m->now.wall));
+    job_json(job, 200, gateway_to_json_whole(job->m->fleet, gateway, job->m->now.wall));
 }
 
 /* ---- clone policy of a branch ---- */

@@ -247,11 +247,11 @@ static bool key_ok(const char *key)
     return len <= OPERATION_KEY_MAX && amm_text_ok(key, OPERATION_KEY_MAX, false);
 }
 
-static bool gateway_can(const struct fleet_gateway *gateway, const struct operation_kind *kind,
-                        struct fleet_error *error)
+static bool gateway_can(const struct fleet *fleet, const struct fleet_gateway *gateway,
+                        const struct operation_kind *kind, int64_t now, struct fleet_error *error)
 {
     struct requirement can[FEATURES];
-    requirements_of(gateway, true, NULL, can);
+    requirements_of(fleet, gateway, now, can);
     for (unsigned i = 0; i < FEATURES; i++) {
         bool needed = i == FEATURE_OPERATIONS ||
                       (kind->feature && strcmp(kind->feature, feature_name(i)) == 0);
@@ -262,8 +262,9 @@ static bool gateway_can(const struct fleet_gateway *gateway, const struct operat
     return true;
 }
 
-static bool check(struct fleet_gateway *gateway, const struct operation_kind *kind,
-                  const struct operation_new *what, struct fleet_error *error)
+static bool check(const struct fleet *fleet, const struct fleet_gateway *gateway,
+                  const struct operation_kind *kind, const struct operation_new *what, int64_t now,
+                  struct fleet_error *error)
 {
     if (!kind || kind->is_reserved) {
         return fleet_refuse(error, 400, "unknown-kind", "kind", "There is no such operation.");
@@ -283,7 +284,8 @@ static bool check(struct fleet_gateway *gateway, const struct operation_kind *ki
         return fleet_refuse(error, 400, "unknown-argument", "args",
                             "This kind of operation takes no arguments.");
     }
-    return (!kind->check || kind->check(what->args, error)) && gateway_can(gateway, kind, error);
+    return (!kind->check || kind->check(what->args, error)) &&
+           gateway_can(fleet, gateway, kind, now, error);
 }
 
 /* The operation that has the key already. */
@@ -332,7 +334,7 @@ bool operation_add(struct fleet *fleet, struct fleet_gateway *gateway,
     const struct operation_kind *kind = operation_kind_find(what->kind);
     char id[OPERATION_ID];
     bool found = false;
-    if (!check(gateway, kind, what, error) ||
+    if (!check(fleet, gateway, kind, what, now, error) ||
         (what->key && !find_by_key(fleet, gateway, what, out, &found, error))) {
         return false;
     }

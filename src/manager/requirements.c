@@ -1,5 +1,7 @@
 #include "requirements.h"
 
+#include "fleet_parts.h"
+
 #include "domain/msci.h"
 #include "domain/version.h"
 
@@ -43,7 +45,8 @@ __attribute__((format(printf, 4, 5))) static void lacks(struct requirement *out,
 static void need_server_certificate(const struct requirements_facts *facts, struct requirement *out)
 {
     if (!facts->server_certificate_ok) {
-        lacks(out, true, "Renew it on the server: ammctl pki renew server.",
+        lacks(out, true,
+              "Make a new one on the server: ammctl pki server; then restart amm-tunneld.",
               "The tunnel server's certificate is not valid: %s.",
               facts->server_certificate_text ? facts->server_certificate_text : "unknown reason");
     }
@@ -129,9 +132,27 @@ static void stat_text(const struct fleet_gateway *gateway, const char *name, cha
     }
 }
 
-void requirements_of(const struct fleet_gateway *gateway, bool server_certificate_ok,
-                     const char *server_certificate_text, struct requirement out[FEATURES])
+void fleet_server_certificate(struct fleet *fleet, int64_t not_before, int64_t not_after)
 {
+    fleet->server_not_before = not_before;
+    fleet->server_not_after = not_after;
+}
+
+/* Why the certificate is not valid now; NULL if it is, or nobody knows. */
+static const char *certificate_text(const struct fleet *fleet, int64_t now)
+{
+    if (fleet->server_not_after == 0) {
+        return NULL;
+    }
+    return now > fleet->server_not_after    ? "it has expired"
+           : now < fleet->server_not_before ? "it is not valid yet by the server's clock"
+                                            : NULL;
+}
+
+void requirements_of(const struct fleet *fleet, const struct fleet_gateway *gateway, int64_t now,
+                     struct requirement out[FEATURES])
+{
+    const char *problem = certificate_text(fleet, now);
     char software[64], ammer[64], port[AMM_MSCI_VALUE];
     struct value aaf;
     stat_text(gateway, "SoftwareVersion", software, sizeof software);
@@ -145,8 +166,8 @@ void requirements_of(const struct fleet_gateway *gateway, bool server_certificat
         .has_aaf =
             ammer[0] != '\0' || (values_find(gateway->stats, VALUES_STATS, "AAF-Enabled", &aaf) &&
                                  aaf.type == VALUE_TRUE),
-        .server_certificate_ok = server_certificate_ok,
-        .server_certificate_text = server_certificate_text,
+        .server_certificate_ok = problem == NULL,
+        .server_certificate_text = problem,
     };
     if (fleet_reported(gateway, AMM_MSCI_HTTPS_PORT, port, sizeof port)) {
         facts.https_port = (uint16_t)strtoul(port, NULL, 10);

@@ -42,6 +42,6 @@ struct requirement {
 
 void requirements_check(const struct requirements_facts *facts, struct requirement out[FEATURES]);
 
-/* The facts of a gateway as it was last heard. */
-void requirements_of(const struct fleet_gateway *gateway, bool server_certificate_ok,
-                     const char *server_certificate_text, struct requirement out[FEATURES]);
+/* The same of a gateway as it was last heard. */
+void requirements_of(const struct fleet *fleet, const struct fleet_gateway *gateway, int64_t now,
+                     struct requirement out[FEATURES]);
