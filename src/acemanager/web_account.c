@@ -4,6 +4,9 @@
 #include "base/base64.h"
 #include "io/file.h"
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,8 +28,12 @@ enum {
 static bool derive(const char *password, const uint8_t salt[SALT], unsigned log_n, unsigned block,
                    unsigned parallel, uint8_t key[KEY])
 {
-    return EVP_PBE_scrypt(password, strlen(password), salt, SALT, UINT64_C(1) << log_n, block,
-                          parallel, MEMORY, key, KEY) == 1;
+    bool ok = EVP_PBE_scrypt(password, strlen(password), salt, SALT, UINT64_C(1) << log_n, block,
+                             parallel, MEMORY, key, KEY) == 1;
+#ifdef __GLIBC__
+    malloc_trim(0); /* else the allocator keeps the 8 MiB for the next login */
+#endif
+    return ok;
 }
 
 bool web_password_hash(const char *password, const struct amm_random *random, char out[WEB_HASH])
