@@ -4,7 +4,7 @@
 Templates (*.html) are checked first, so that a page which could be written wrongly does not build:
 
 - a value stands in text, or in an attribute value within double quotes; not in the name of a tag or an
-  attribute, in a comment, a script or a style, and not in an attribute that is a program (on..., style, srcdoc)
+  attribute, in a script or a style, and not in an attribute that is a program (on..., style, srcdoc)
 - an attribute that is a link begins with a fixed "/" or "#" before any value
 - sections end where they began: in the same kind of place
 - nothing inline: no <script> with content, no style attribute, no handler (the content security policy forbids it)
@@ -127,6 +127,8 @@ def check(name, text, names):
     if place.state != 'text':
         raise Wrong('ends within a tag')
     rest = MARK.sub('', text)
+    if '{{{' in text or '}}}' in text:
+        raise Wrong('three braces: there is no way to write a value unescaped')
     if '{{' in rest or '}}' in rest:
         raise Wrong('a mark that is none: ' + rest[max(rest.find('{{'), 0):][:40])
     if re.search(r'<script(?![^>]*\ssrc=)|<style', rest):

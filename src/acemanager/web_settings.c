@@ -386,7 +386,8 @@ static void more_time(json_t *view, struct web_call *call)
     }
     web_row_text(card, "State", clock.words);
     web_row_text(card, "Source", web_clock_source(clock.source));
-    web_row_time(card, "Set", clock.since, call);
+    web_row_time(card, clock.source == AMM_CLOCK_SYSTEM ? "Running since" : "Set", clock.since,
+                 call);
     web_row_time(card, "Never before", clock.floor, call);
     web_row_text(card, "Because of", clock.floor_from);
     web_set(

@@ -65,7 +65,7 @@ static void card_checkin(json_t *view, const struct web_call *call)
         return;
     }
     web_row_time(card, "Last", c.last, call);
-    if (c.state != ACE_CHECKIN_TRYING) {
+    if (c.next > 0 && (c.state == ACE_CHECKIN_IDLE || c.state == ACE_CHECKIN_FAILING)) {
         snprintf(text, sizeof text, "in %s", web_duration(c.next, words));
         web_row_text(card, "Next", text);
     }
@@ -93,7 +93,8 @@ static void card_clock(json_t *view, const struct web_call *call)
         json_object_set_new(row, "time", now);
     }
     web_row_text(card, "Source", web_clock_source(clock.source));
-    web_row_time(card, "Set", clock.since, call);
+    web_row_time(card, clock.source == AMM_CLOCK_SYSTEM ? "Running since" : "Set", clock.since,
+                 call);
     web_row_text(card, "State", clock.words);
     if (clock.offset) {
         web_format(web_row(card, "Offset"), "text", "%s beside the system’s clock",

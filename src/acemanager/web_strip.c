@@ -104,7 +104,7 @@ static void strip_tunnel(json_t *list, const struct web_call *call)
             json_object_set_new(object, "since", since);
         }
     } else if (tunnel.state == ACE_TUNNEL_DISABLED) {
-        web_set(object, "more", "Services > MSCI");
+        web_set(object, "more", "(Services > MSCI)");
     } else if (tunnel.why[0]) {
         web_format(object, "more", "%.100s%s", tunnel.why, strlen(tunnel.why) > 100 ? "…" : "");
     } else {
@@ -130,7 +130,7 @@ static void strip_checkin(json_t *list, const struct web_call *call)
         web_set(object, "word", "Check-in failing");
         web_format(object, "more", "%.80s; next try in %s", checkin.error, next);
     } else if (checkin.state == ACE_CHECKIN_OFF) {
-        web_set(object, "more", "Services > MSCI");
+        web_set(object, "more", "(Services > MSCI)");
     }
 }
 
@@ -166,7 +166,9 @@ static void strip_clock(json_t *list, const struct web_call *call)
     ace_clock_view(call->pages->core, &clock);
     struct web_state state = web_clock_state(&clock);
     json_t *object = item(list, state.lamp, clock.is_trusted ? "Clock" : "Clock not set");
-    if (clock.is_trusted) {
+    if (clock.source == AMM_CLOCK_SYSTEM && clock.is_trusted) {
+        web_set(object, "more", "not confirmed yet");
+    } else if (clock.is_trusted) {
         web_format(object, "more", "by %s", web_clock_source(clock.source));
     } else {
         web_set(object, "more", clock.words);

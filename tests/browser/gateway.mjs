@@ -1,11 +1,12 @@
 // What a person does on a gateway's own pages, for tests and trials against a running one:
 //
-//   node gateway.mjs URL PASSWORD enable PORT [reboot]     Services > MSCI > Enable, port, Apply, then Activate now
-//                                                          (or Reboot), and wait until the tunnel is up
-//   node gateway.mjs URL PASSWORD disable [reboot]         the other way, and wait until it is off
-//   node gateway.mjs URL PASSWORD enrol SERVER-URL TOKEN   Services > MSCI > server URL and enrolment token
+//   node gateway.mjs URL PASSWORD enable PORT [HOW [STATE]]   Services > MSCI > Enable, port, Apply; HOW: "activate"
+//                                                             presses Activate now, "reboot" Reboot; then waits until
+//                                                             Status says STATE (Up)
+//   node gateway.mjs URL PASSWORD disable [HOW [STATE]]       the other way (Disabled)
+//   node gateway.mjs URL PASSWORD enrol SERVER-URL TOKEN      Services > MSCI > server URL and enrolment token
 //
-// Prints the tunnel's state at the end; exits 1 with a sentence if it does not come about in 120 s.
+// Prints the tunnel's card at the end; exits 1 with a sentence if it does not come about in 120 s.
 import { launch } from './harness.mjs';
 
 const [base, password, what, ...rest] = process.argv.slice(2);
@@ -65,8 +66,9 @@ try {
     await page.selectOption('#p60001', what === 'enable' ? 'Enable' : 'Disable');
     if (what === 'enable') await page.selectOption('#p10034', rest[0]);
     await apply(page);
-    await takeOver(page, rest[what === 'enable' ? 1 : 0]);
-    console.log(await waitFor(page, what === 'enable' ? 'Up' : 'Disabled'));
+    const [how, state] = what === 'enable' ? rest.slice(1) : rest;
+    await takeOver(page, how ?? 'activate');
+    console.log(await waitFor(page, state ?? (what === 'enable' ? 'Up' : 'Disabled')));
   }
 } catch (error) {
   console.error(error.message);

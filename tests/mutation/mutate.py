@@ -2,10 +2,10 @@
 """Turns comparisons around, one at a time, and expects the tests to notice.
 
 The comparisons are those that keep strangers out: the handshake cookie, the control-channel wrap, the replay
-windows, the data channel's authentication and the inner checks; those that frame HTTP messages; and those that say
-who gets a certificate and whose time is taken. Each mutant
-is built in a scratch copy of the tree. First the tests named beside it run, which is quick; a mutant that they
-let live must be caught by the whole unit and golden suites. Exit status 1 if one survives, does not compile, or is no longer in the source.
+windows, the data channel's authentication and the inner checks; those that frame HTTP messages; those that say who
+gets a certificate and whose time is taken; and those of ACEmanager's pages. Each mutant is built in a scratch copy of
+the tree. First the tests named beside it run, which is quick; a mutant that they let live must be caught by the whole
+unit and golden suites. Exit status 1 if one survives, does not compile, or is no longer in the source.
 
     mutate.py [-k WORD] [-l] [--scratch DIR]
 
@@ -27,6 +27,7 @@ PROTO = "tests/unit/proto/test_"
 HTTP = "tests/unit/http/test_http_"
 CRYPTO = "tests/unit/crypto/test_"
 CAD = "tests/unit/cad/test_cad_"
+WEB = "tests/unit/acemanager/test_acemanager_web_"
 
 # (file, programs that should notice, [(text, replacement)]); the text stands in the file exactly once.
 TABLE = [
@@ -532,6 +533,78 @@ TABLE = [
         ("memcmp(record->buffer + HEAD + len, digest, CHECKSUM) == 0", "1"),
         ("record->is_dirty = at < size;", "record->is_dirty = false;"),
         ("if (found <= 0 && is_torn_end(record, at, size))", "if (found <= 0)"),
+    ("src/acemanager/web_guard.c", [WEB + "guard", WEB + "pages"], [
+        ("end == host.len || !is_ip(", "!is_ip("),
+        ("!is_ip(amm_view(host.data + 1, end - 1), AF_INET6)", "false"),
+        ("} else if (!is_ip(name, AF_INET) &&", "} else if (is_ip(name, AF_INET) &&"),
+        ("name.len == 9 && ends_with(name, \"localhost\")", "ends_with(name, \"localhost\")"),
+        ("is_port(amm_view(host.data + end + 1, host.len - end - 1))", "true"),
+        ("site.data && !amm_http_is(site, \"same-origin\")", "false"),
+        ("amm_http_field_count(&request->fields, \"origin\") == 1 &&", ""),
+        ("origin.len == skip + request->host.len &&", "origin.len >= skip + request->host.len &&"),
+        ("memcmp(origin.data, scheme, skip) == 0 &&", ""),
+        ("request->host.len) == 0;", "request->host.len) != 1;"),
+        ("\"navigate\") &&", "\"navigate\") ||"),
+        ("pair.len > len && memcmp(pair.data, name, len) == 0 &&", "pair.len > len &&"),
+    ]),
+    ("src/acemanager/web_serve.c", [WEB + "pages"], [
+        ("if (!web_host_ok(request->host))", "if (false)"),
+        ("if (!is_get(request) && !is_post(request))", "if (false)"),
+        ("if (!amm_http_path_is_canonical(request->path))", "if (false)"),
+        ("? !web_may_read(request) :", "? false :"),
+        (": !web_may_change(request))", ": false)"),
+        ("if (!is_form(call->request))", "if (false)"),
+        ("if (route->own_csrf)", "if (true)"),
+        ("!web_session_csrf_ok(call->session, csrf)", "false"),
+        ("if (route->least != WEB_NOBODY && !call->session)", "if (false)"),
+        ("call->session->role < route->least", "false"),
+        ("call->session->role < route->least", "call->session->role <= route->least"),
+        ("\"x-refresh\") == 0", "\"x-refresh\") >= 0"),
+        ("is_post(request) ? WEB_FORM_MAX : 0", "WEB_FORM_MAX"),
+    ]),
+    ("src/acemanager/web_session.c", [WEB + "guard", WEB + "pages"], [
+        ("mono - session->used > sessions->idle", "false"),
+        ("mono - session->opened.mono > WEB_SESSION_HOURS", "false && WEB_SESSION_HOURS"),
+        ("!amm_equal_secret(hash, session->token_hash, sizeof hash)", "false"),
+        ("session->used = by_person ? mono", "session->used = true ? mono"),
+        ("&& &sessions->at[i] != but", ""),
+        ("amm_equal_secret(text, session->csrf, WEB_TOKEN_TEXT - 1)", "true"),
+    ]),
+    ("src/acemanager/web_limit.c", [WEB + "guard", WEB + "pages"], [
+        ("entry->wrong >= WEB_LIMIT_FREE", "entry->wrong > WEB_LIMIT_FREE"),
+        ("entry->wrong >= WEB_LIMIT_FREE", "false"),
+        ("limit->together >= WEB_LIMIT_TOGETHER", "false"),
+        ("pause < WEB_LIMIT_WAIT ? pause : WEB_LIMIT_WAIT", "pause"),
+        ("mono - entry->last > WEB_LIMIT_FORGET", "mono - entry->last > 0 * WEB_LIMIT_FORGET"),
+    ]),
+    ("src/acemanager/web_login.c", [WEB + "pages"], [
+        ("return amm_equal_secret(typed, csrf, WEB_TOKEN_TEXT);", "return true;"),
+        ("cookie.len != WEB_TOKEN_TEXT - 1 ||", ""),
+        ("if (!login_form_ok(call, job.login_token))", "if (false)"),
+        ("    if (!job->is_right) {\n        tell_wrong(call, job);\n        show_form", "    if (false) {\n        tell_wrong(call, job);\n        show_form"),
+        ("    if (!job->is_right) {\n        tell_wrong(call, job);\n        show_password", "    if (false) {\n        tell_wrong(call, job);\n        show_password"),
+        ("number != call->session->number &&", ""),
+        ("pages->accounts.at[call->session->role].hash);", "pages->accounts.at[job.role].hash);"),
+        ("(objection = web_password_objection(job->new_password)) != NULL", "false"),
+        ("strcmp(job->new_password, again) != 0", "false"),
+    ]),
+    ("src/acemanager/web_account.c", [WEB + "account"], [
+        ("return is_right && is_account;", "return is_account;"),
+        ("return is_right && is_account;", "return is_right;"),
+        ("seen == (1u << WEB_USER | 1u << WEB_VIEWER)", "true"),
+        ("0600, error, room);\n    amm_wipe", "0644, error, room);\n    amm_wipe"),
+        ("amm_writer_len(&w)), 0600,", "amm_writer_len(&w)), 0644,"),
+        ("log_n > 20 ||", ""),
+    ]),
+    ("src/acemanager/web_template.c", [WEB + "template"], [
+        ("case '&':\n        return \"&amp;\";", "case '&':\n        return NULL;"),
+        ("case '<':\n        return \"&lt;\";", "case '<':\n        return NULL;"),
+        ("case '>':\n        return \"&gt;\";", "case '>':\n        return NULL;"),
+        ("return \"&quot;\";", "return NULL;"),
+        ("return \"&#39;\";", "return NULL;"),
+        ("job->partials == PARTIALS", "false"),
+        ("job->scope.n == DEPTH", "false"),
+        ("len > WEB_TEXT_MAX - text->len", "false"),
     ]),
 ]
 

@@ -1,21 +1,22 @@
 """ACEmanager on a gateway with a LAN and a WAN side: where it listens, who gets in, what stays secret.
 
     [lan] 192.168.13.100 ── lan0 192.168.13.31 [gw1] wan0 10.98.1.2 ── [net]"""
+import json
 import re
 import stat
 import textwrap
 
 import pytest
-from lab import BIN, Lab, run, wait
+from lab import BIN, TOP, Lab, run, wait
 
 TOKEN = "amm1.AQIDAAAAAAAAAAAAAAAAAA.BAUGAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 
 SCAN = textwrap.dedent("""
     import selectors, socket, sys
-    found, address = [], sys.argv[1]
-    for start in range(1, 65536, 512):
+    found, address, first, last = [], sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    for start in range(first, last + 1, 512):
         waiting = selectors.DefaultSelector()
-        for port in range(start, min(start + 512, 65536)):
+        for port in range(start, min(start + 512, last + 1)):
             s = socket.socket()
             s.setblocking(False)
             try:
@@ -105,10 +106,10 @@ def test_nothing_listens_on_the_wan_side(gateway):
     run("ip", "-n", lab.router, "route", "add", "192.168.13.0/24", "via", "10.98.1.2")
     assert gateway.listeners() == {"192.168.13.31%lan0:9443"}
     scan = ["/usr/bin/python3", "-c", SCAN]
-    assert lab.exec(gateway.lan, *scan, "192.168.13.31").stdout.split() == ["9443"], "the scan finds what is there"
-    assert lab.exec(lab.router, *scan, "10.98.1.2").stdout.split() == []
+    assert lab.exec(gateway.lan, *scan, "192.168.13.31", "9000", "9999").stdout.split() == ["9443"], "the scan finds what is there"
+    assert lab.exec(lab.router, *scan, "10.98.1.2", "1", "65535").stdout.split() == []
     # the address of the LAN, asked for from the WAN side: Linux would answer
-    assert lab.exec(lab.router, *scan, "192.168.13.31").stdout.split() == []
+    assert lab.exec(lab.router, *scan, "192.168.13.31", "9000", "9999").stdout.split() == []
 
 
 def test_only_addresses_are_taken_as_host(gateway):
@@ -127,6 +128,29 @@ def test_the_first_password_is_on_the_label_and_nowhere_else(gateway):
     for path in gateway.folder.rglob("*"):
         assert not path.is_file() or path.name == "page-label" or password not in path.read_text(errors="replace"), path
     assert password not in gateway.process.log
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """tests/browser with what it takes from npm."""
+    folder = TOP / "tests" / "browser"
+    if not (folder / "node_modules").exists():
+        run("npm", "ci", "--prefix", folder, "--ignore-scripts", "--no-audit", "--no-fund", timeout=120)
+    return folder
+
+
+@pytest.mark.parametrize("how", ("reboot", pytest.param("activate", marks=pytest.mark.slow)))
+def test_a_person_enables_the_tunnel_in_a_browser(gateway, browser, how):
+    """Services > MSCI > Enable, 1192, Apply, then Activate now or Reboot. No server here: the tunnel waits."""
+
+    def press(*argv):
+        return gateway.lab.exec(gateway.lan, "node", browser / "gateway.mjs", "https://192.168.13.31:9443", gateway.password(),
+                                *argv, timeout=150).stdout
+
+    assert "no server is set" in press("enable", "1192", how, "Waiting")
+    status = json.loads(run(BIN / "acemanager", "--status", "--config", gateway.config).stdout)
+    assert status["tunnel"]["state"] == "waiting" and status["tunnel"]["port"] == 1192, status
+    assert "Disabled" in press("disable", how)
 
 
 def test_settings_survive_a_power_cut_and_the_token_stays_secret(gateway):
