@@ -533,6 +533,7 @@ TABLE = [
         ("memcmp(record->buffer + HEAD + len, digest, CHECKSUM) == 0", "1"),
         ("record->is_dirty = at < size;", "record->is_dirty = false;"),
         ("if (found <= 0 && is_torn_end(record, at, size))", "if (found <= 0)"),
+    ]),
     ("src/acemanager/web_guard.c", [WEB + "guard", WEB + "pages"], [
         ("end == host.len || !is_ip(", "!is_ip("),
         ("!is_ip(amm_view(host.data + 1, end - 1), AF_INET6)", "false"),
