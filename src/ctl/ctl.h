@@ -20,6 +20,7 @@ enum ctl_exit {
 struct ctl {
     const struct amm_tunneld_config *config; /* NULL: no configuration file was found */
     const char *manager_socket; /* the file configures a manager, too; NULL: it does not */
+    const char *config_file;    /* that was read; NULL: none was */
     bool json;
 };
 
@@ -45,6 +46,7 @@ extern const struct ctl_command ctl_user_commands[];
 extern const struct ctl_command ctl_token_commands[];
 extern const struct ctl_command ctl_audit_commands[];
 extern const struct ctl_command ctl_operation_commands[];
+extern const struct ctl_command ctl_backup_commands[]; /* without a group */
 
 /* Prints "ammctl: ..." to standard error and returns `status`. */
 int ctl_fail(enum ctl_exit status, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -89,5 +91,8 @@ void ctl_table_print(struct ctl_table *table, FILE *out); /* and frees */
 const char *ctl_time_text(int64_t wall, char *out);
 /* "12.3 MB" */
 const char *ctl_bytes_text(uint64_t bytes, char *out);
+/* "90s", "10m", "2h": up to a day. */
+bool ctl_seconds_parse(const char *text, uint32_t *seconds);
+
 /* "3d 4h", "12m 5s" */
 const char *ctl_age_text(int64_t seconds, char *out);

@@ -27,9 +27,16 @@ static const struct {
     {"pki", ctl_pki_commands},
 };
 
+/* Commands without a group. */
+static const struct ctl_command *const alone[] = {ctl_login_commands, ctl_backup_commands};
+
 #define CTL_CONFIG "/etc/amm/amm.conf"
 
-enum { N_GROUPS = sizeof groups / sizeof groups[0], HELP_AT = 38 };
+enum {
+    N_GROUPS = sizeof groups / sizeof groups[0],
+    N_ALONE = sizeof alone / sizeof alone[0],
+    HELP_AT = 38,
+};
 
 int ctl_fail(enum ctl_exit status, const char *format, ...)
 {
@@ -69,9 +76,11 @@ static void print_usage(FILE *out, const char *only)
           "  -o json           print JSON\n"
           "  --version, --help\n",
           out);
-    for (const struct ctl_command *c = ctl_login_commands; only == NULL && c->name != NULL; c++) {
-        fputs(c == ctl_login_commands ? "\n" : "", out);
-        print_command(out, "", c);
+    for (size_t i = 0; only == NULL && i < N_ALONE; i++) {
+        fputc('\n', out);
+        for (const struct ctl_command *c = alone[i]; c->name != NULL; c++) {
+            print_command(out, "", c);
+        }
     }
     for (size_t g = 0; g < N_GROUPS; g++) {
         if (only != NULL && strcmp(only, groups[g].name) != 0) {
@@ -137,6 +146,7 @@ static enum ctl_exit load_config(struct ctl *ctl, struct manager_config *config,
     }
     ctl->config = &config->tunneld;
     ctl->manager_socket = managed ? config->socket : NULL;
+    ctl->config_file = path;
     return CTL_OK;
 }
 
@@ -167,10 +177,12 @@ static bool take_global_options(struct ctl *ctl, const char **config_file, int *
  */
 static const struct ctl_command *find_command(int argc, char **argv, int *skip)
 {
-    for (const struct ctl_command *c = ctl_login_commands; argc >= 2 && c->name != NULL; c++) {
-        if (strcmp(argv[1], c->name) == 0) {
-            *skip = 1;
-            return c;
+    *skip = 1;
+    for (size_t i = 0; argc >= 2 && i < N_ALONE; i++) {
+        for (const struct ctl_command *c = alone[i]; c->name != NULL; c++) {
+            if (strcmp(argv[1], c->name) == 0) {
+                return c;
+            }
         }
     }
     *skip = 2;

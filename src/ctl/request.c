@@ -200,6 +200,7 @@ static const char *resolved(struct making *making, const struct ctl_parameter *p
         return ctl_find_id(making->api, p->value, value, NULL, room, &making->status) ? room : NULL;
     case CTL_TEXT:
     case CTL_NUMBER:
+    case CTL_SECONDS:
     case CTL_FLAG:
     case CTL_ID:
     case CTL_JSON:
@@ -222,6 +223,14 @@ static bool add_to_body(struct making *making, const struct ctl_parameter *p, co
                 (enum ctl_exit)ctl_fail(CTL_USAGE, "%s: \"%s\" is no number", p->name, value);
             return false;
         }
+    } else if (p->value == CTL_SECONDS) {
+        uint32_t seconds;
+        if (!ctl_seconds_parse(value, &seconds)) {
+            making->status = (enum ctl_exit)ctl_fail(
+                CTL_USAGE, "%s takes a time up to a day: 90s, 10m, 2h", p->name);
+            return false;
+        }
+        json = json_integer(seconds);
     } else if (p->value == CTL_JSON) {
         json_error_t error;
         json = json_loads(value, JSON_REJECT_DUPLICATES, &error);

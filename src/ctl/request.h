@@ -11,9 +11,10 @@
 enum ctl_value {
     CTL_TEXT,
     CTL_NUMBER,
-    CTL_FLAG, /* an option without a value: true */
-    CTL_ID,   /* as it is */
-    CTL_JSON, /* '{"minutes": 30}' */
+    CTL_SECONDS, /* 90s, 10m, 2h */
+    CTL_FLAG,    /* an option without a value: true */
+    CTL_ID,      /* as it is */
+    CTL_JSON,    /* '{"minutes": 30}' */
     CTL_TENANT,
     CTL_GROUP, /* "/" stands for the top of the tenant */
     CTL_USER,

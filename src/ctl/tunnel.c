@@ -1,5 +1,5 @@
 /* ammctl tunnel: what the tunnel server is doing, and telling gateways to reconnect. */
-#include "ctl.h"
+#include "request.h"
 
 #include "crypto/aead.h"
 #include "data/pool.h"
@@ -332,7 +332,7 @@ static int tunnel_refused(const struct ctl *ctl, int argc, char **argv)
 /* ---- kick, drain, reload ---- */
 
 /* "90", "90s", "10m", "2h"; false if it is none of these or above a day. */
-static bool parse_hold(const char *text, uint32_t *seconds)
+bool ctl_seconds_parse(const char *text, uint32_t *seconds)
 {
     char *end;
     unsigned long value = strtoul(text, &end, 10);
@@ -366,7 +366,7 @@ static int reconnect(const struct ctl *ctl, enum amm_ipc_type type, int argc, ch
     int option;
     optind = 0;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        if (option != 'h' || !parse_hold(optarg, &message.ask.hold)) {
+        if (option != 'h' || !ctl_seconds_parse(optarg, &message.ask.hold)) {
             return ctl_fail(CTL_USAGE, "--hold takes a time up to a day: 90s, 10m, 2h");
         }
     }
@@ -410,6 +410,62 @@ static int tunnel_reload(const struct ctl *ctl, int argc, char **argv)
     return ask(ctl, &message, take_nothing, NULL);
 }
 
+/* ---- by the manager ---- */
+
+static const struct ctl_parameter kick_parameters[] = {
+    {"GATEWAY", CTL_GATEWAY, CTL_IN_PATH, NULL, true},
+    {"--hold", CTL_SECONDS, CTL_IN_BODY, "hold", false},
+    {.name = NULL},
+};
+static const struct ctl_request kick_request = {
+    "POST", "/api/v1/gateways/{}/tunnel/kick", kick_parameters, NULL, NULL, "told to reconnect"};
+
+static const struct ctl_parameter drain_parameters[] = {
+    {"PORT", CTL_NUMBER, CTL_IN_BODY, "port", false},
+    {"--hold", CTL_SECONDS, CTL_IN_BODY, "hold", false},
+    {.name = NULL},
+};
+static const struct ctl_request drain_request = {
+    "POST", "/api/v1/tunnel/drain", drain_parameters, NULL, NULL, "all are told to reconnect"};
+
+static const struct ctl_column port_columns[] = {
+    {"PORT", "port", CTL_SHOW_TEXT},         {"POOL", "pool", CTL_SHOW_TEXT},
+    {"TOPOLOGY", "topology", CTL_SHOW_TEXT}, {"PLACES", "gateways.places", CTL_SHOW_TEXT},
+    {"UP", "gateways.up", CTL_SHOW_TEXT},    {"MOVING", "gateways.moving", CTL_SHOW_TEXT},
+    {"FREE", "free", CTL_SHOW_TEXT},         {"LIMIT", "limit", CTL_SHOW_TEXT},
+    {"DRAINING", "draining", CTL_SHOW_YES},  {.head = NULL},
+};
+static const struct ctl_request ports_request = {"GET",        "/api/v1/tunnel/ports", NULL,
+                                                 port_columns, "no tunnel ports",      NULL};
+
+static const struct ctl_column pool_columns[] = {
+    {"port", "port", CTL_SHOW_TEXT},
+    {"pool", "pool", CTL_SHOW_TEXT},
+    {"limit", "limit", CTL_SHOW_TEXT},
+    {"clashes with pools", "conflicting_pools", CTL_SHOW_TEXT},
+    {"clashes with networks of gateways", "conflicting_gateways", CTL_SHOW_TEXT},
+    {"conflicts", "conflicts", CTL_SHOW_TEXT},
+    {"what next", "text", CTL_SHOW_TEXT},
+    {.head = NULL},
+};
+static const struct ctl_parameter pool_parameters[] = {
+    {"PORT", CTL_NUMBER, CTL_IN_BODY, "port", true},
+    {"NETWORK", CTL_TEXT, CTL_IN_BODY, "pool", true},
+    {"--limit", CTL_NUMBER, CTL_IN_BODY, "limit", false},
+    {.name = NULL},
+};
+static const struct ctl_request pool_preview_request = {
+    "POST", "/api/v1/tunnel/pools/preview", pool_parameters, pool_columns, NULL, NULL};
+static const struct ctl_parameter pool_set_parameters[] = {
+    {"PORT", CTL_NUMBER, CTL_IN_BODY, "port", true},
+    {"NETWORK", CTL_TEXT, CTL_IN_BODY, "pool", true},
+    {"--limit", CTL_NUMBER, CTL_IN_BODY, "limit", false},
+    {"--force", CTL_FLAG, CTL_IN_BODY, "force", false},
+    {.name = NULL},
+};
+static const struct ctl_request pool_set_request = {
+    "PUT", "/api/v1/tunnel/pools", pool_set_parameters, pool_columns, NULL, NULL};
+
 const struct ctl_command ctl_tunnel_commands[] = {
     {"status", "  ports and the tunnels that are up", tunnel_status, true, NULL, NULL},
     {"counters", "[--all]  dropped packets by reason, and totals", tunnel_counters, true, NULL,
@@ -417,10 +473,26 @@ const struct ctl_command ctl_tunnel_commands[] = {
     {"events", "  joined, left, moved, refused, as they happen", tunnel_events, true, NULL, NULL},
     {"refused", "  the last refused joins, with the reason and the cure", tunnel_refused, true,
      NULL, NULL},
-    {"kick", "GATEWAY [--hold 10m]  tell a gateway to reconnect; refuse it for a while",
-     tunnel_kick, true, NULL, NULL},
-    {"drain", "[PORT] [--hold 10m]  tell all gateways (of a port) to reconnect", tunnel_drain, true,
-     NULL, NULL},
+    {.name = "kick",
+     .usage = "GATEWAY [--hold 10m]  tell a gateway to reconnect; refuse it for a while",
+     .run = tunnel_kick,
+     .needs_config = true,
+     .request = &kick_request},
+    {.name = "drain",
+     .usage = "[PORT] [--hold 10m]  tell all gateways (of a port) to reconnect",
+     .run = tunnel_drain,
+     .needs_config = true,
+     .request = &drain_request},
+    {.name = "ports",
+     .usage = "  places of your gateways on each port, and what is free",
+     .request = &ports_request},
+    {.name = "pool",
+     .usage = "PORT NETWORK  what another pool of a port would clash with; changes nothing",
+     .request = &pool_preview_request},
+    {.name = "pool-set",
+     .usage = "PORT NETWORK [--limit N] [--force]  give a port that pool, from the tunnel server's "
+              "next start on",
+     .request = &pool_set_request},
     {"reload", "  read the gateways file and the revocation lists again", tunnel_reload, true, NULL,
      NULL},
     {.name = NULL},

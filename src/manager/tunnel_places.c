@@ -533,9 +533,6 @@ bool tunnel_move(struct manager *m, struct fleet_gateway *gateway, uint32_t port
     if (!tunnel_reserve(t, gateway, NULL, port, error)) {
         return false;
     }
-    if (gateway->kind == FLEET_OPENVPN) {
-        return bring_in_line(t, gateway, error);
-    }
     snprintf(text, sizeof text, "%u", port);
     return parameters_set_one(m->fleet, gateway, AMM_MSCI_TUNNEL_PORT, text, by, m->now.wall,
                               error) &&
