@@ -164,13 +164,29 @@ static void an_entry_that_was_cut_off_is_taken_away(void **state)
         has_not(record, 2);
         cad_record_close(record);
     }
+    /* What is left of it goes before the next entry comes, which may be shorter. */
+    record = open_at(NOW);
+    issue(record, 2, NOW + DAY);
+    cad_record_close(record);
+    assert_int_equal(truncate(path, two.st_size - 1), 0);
+    record = open_at(NOW);
+    withdraw(record, 1);
+    cad_record_close(record);
+    struct stat after;
+    assert_int_equal(stat(path, &after), 0);
+    assert_true(after.st_size < two.st_size - 1 && after.st_size > one.st_size);
+    record = open_at(NOW);
+    has(record, 1, true);
+    has_not(record, 2);
+    cad_record_close(record);
+
     /* Blocks that were given to the file but not written. */
     assert_int_equal(truncate(path, two.st_size + 100000), 0);
     record = open_at(NOW);
     issue(record, 3, NOW + DAY);
     cad_record_close(record);
     record = open_at(NOW);
-    has(record, 1, false);
+    has(record, 1, true);
     has(record, 3, false);
     assert_int_equal(cad_record_issued(record), 2);
     cad_record_close(record);
