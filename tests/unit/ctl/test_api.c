@@ -80,7 +80,7 @@ static void what_a_gateway_said_does_not_steer_the_terminal(void **state)
 {
     (void)state;
     shows(json_string("\x1b[2Jbus\r\n\x07"), CTL_SHOW_TEXT, "_[2Jbus___");
-    shows(json_pack("[s]", "\x1b]0;x\x07"), CTL_SHOW_TEXT, "[\"\\u001b]0;x\\u0007\"]");
+    shows(json_pack("[s]", "\x1b]0;x\x07"), CTL_SHOW_TEXT, "[\"\\u001B]0;x\\u0007\"]");
     static char name[4 * CTL_CELL];
     char cell[CTL_CELL];
     memset(name, 'a', sizeof name - 1);
