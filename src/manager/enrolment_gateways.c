@@ -5,6 +5,7 @@
 #include "domain/token.h"
 #include "enrolment_routes.h"
 #include "events.h"
+#include "parameters.h"
 #include "pki/connection_file.h"
 #include "tunnel.h"
 
@@ -98,6 +99,8 @@ void enrolment_gateway_replace(struct job *job)
         .note = "replacement",
         .created_by = job->actor.name};
     if (!enrolment_revoke(m, gateway, FLEET_NEW, "replaced", &error) ||
+        (gateway->kind != FLEET_OPENVPN &&
+         !parameters_adopt(m->fleet, gateway, job->actor.name, m->now.wall, &error)) ||
         !fleet_gateway_edit(m->fleet, gateway, serial, NULL, NULL, &error) ||
         !enrolment_token_make(m, &token, &id, text, &error)) {
         job_fleet_error(job, &error);

@@ -2,6 +2,7 @@
 
 #include "events.h"
 #include "fleet_parts.h"
+#include "parameters.h"
 #include "requirements.h"
 
 #include <stdio.h>
@@ -84,7 +85,9 @@ const struct operation_kind operation_kinds[] = {
      .feature = "tunnel",
      .check = check_tunnel,
      .doc = "Brings the tunnel up for `minutes`, whatever its settings say."},
-    {.name = "apply-settings", .doc = "Takes the desired settings again, also after a failure."},
+    {.name = "apply-settings",
+     .offers_settings = true,
+     .doc = "Takes the desired settings again, also after a failure."},
     {.name = "renew-certificate", .doc = "Renews the certificate now."},
     {.name = "diagnostics", .doc = "Sends a bundle of states and logs with the result."},
     {.name = "factory-reset",
@@ -366,7 +369,8 @@ bool operation_add(struct fleet *fleet, struct fleet_gateway *gateway,
         return fleet_store_refused(fleet, result, error);
     }
     count(fleet, gateway, kind, 1);
-    return operation_find(fleet, id, out, error);
+    return (!kind->offers_settings || parameters_retry(fleet, gateway, error)) &&
+           operation_find(fleet, id, out, error);
 }
 
 /* ---- ending ---- */

@@ -44,10 +44,11 @@ bool operation_state_parse(const char *name, enum operation_state *out);
 /* What can be asked for. New kinds are rows of this table. */
 struct operation_kind {
     const char *name;
-    const char *feature; /* of requirements.h: what the gateway must support; NULL: a check-in */
-    bool is_destructive; /* the API wants the gateway's name once more */
-    bool is_upgrade;     /* desired settings may wait for it: "Pending (firmware update)" */
-    bool is_reserved;    /* known by name only */
+    const char *feature;  /* of requirements.h: what the gateway must support; NULL: a check-in */
+    bool is_destructive;  /* the API wants the gateway's name once more */
+    bool is_upgrade;      /* desired settings may wait for it: "Pending (firmware update)" */
+    bool is_reserved;     /* known by name only */
+    bool offers_settings; /* also those that the gateway could not take before */
     /* Checks the arguments: false with `field` ("args.minutes") and a text. NULL: takes none. */
     bool (*check)(const json_t *args, struct fleet_error *error);
     const char *doc;

@@ -225,6 +225,9 @@ static void desired_settings_are_offered_until_they_are_reported(void **state)
     assert_int_equal(fleet_gateway_find(world->fleet, id)->sync, FLEET_SYNC_IN_SYNC);
 }
 
+static void add_operation(struct world *world, int64_t id, const char *kind, const char *key,
+                          char out[OPERATION_ID]);
+
 static void a_set_that_cannot_be_taken_is_not_offered_again(void **state)
 {
     struct world *world = *state;
@@ -255,6 +258,17 @@ static void a_set_that_cannot_be_taken_is_not_offered_again(void **state)
     world_commit(world);
     expect(world_checkin(world, id, "{\"v\":1,\"seq\":5,\"base\":\"" A "\",\"hash\":\"" A "\"}"),
            "{\"revision\": 2, \"set\": {\"10034\": 1193}}", "");
+    expect(world_checkin(world, id,
+                         "{\"v\":1,\"seq\":6,\"base\":\"" A "\",\"hash\":\"" A
+                         "\",\"results\":[{\"id\":\"settings-2\",\"state\":\"refused\","
+                         "\"text\":\"no\"}]}"),
+           "{\"seq\": 6}", "set revision");
+    char unused[OPERATION_ID];
+    add_operation(world, id, "apply-settings", NULL, unused);
+    json_t *answer =
+        world_checkin(world, id, "{\"v\":1,\"seq\":7,\"base\":\"" A "\",\"hash\":\"" A "\"}");
+    assert_int_equal(json_array_size(json_object_get(answer, "operations")), 1);
+    expect(answer, "{\"revision\": 3, \"set\": {\"10034\": 1193}}", "");
 }
 
 /* A restored database has lower revisions than the gateway has taken. */

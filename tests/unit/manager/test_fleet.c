@@ -510,6 +510,53 @@ static void settings_that_cannot_be_are_refused_as_a_whole(void **state)
     }
 }
 
+/* What the old hardware had and nobody desired: the new one shall have it, too. */
+static void a_replacement_gets_what_the_old_one_had(void **state)
+{
+    struct world *world = *state;
+    int64_t id = world_gateway(world, "gw")->id;
+    static const struct {
+        uint32_t id;
+        const char *desired;
+    } rows[] = {
+        {60001, "Enable"}, /* reported, not the initial value */
+        {1154, "Seven"},   /* set on its page, against a template */
+        {60008, "30"},     /* desired before */
+        {60003, NULL},     /* reported, as delivered */
+        {60009, NULL},     /* a secret */
+        {60007, NULL},     /* nobody sets it */
+        {10034, NULL},     /* goes with the place */
+        {60005, NULL},     /* not reported */
+    };
+    json_t *template = json_loads("{\"1154\": \"Lorry\"}", 0, NULL);
+    json_t *own = json_loads("{\"60008\": 30}", 0, NULL);
+    world_begin(world);
+    struct fleet_gateway *gateway = fleet_gateway_find(world->fleet, id);
+    assert_true(parameters_set_template(world->fleet, gateway->group, template, "anna", world->now,
+                                        &world->error));
+    assert_true(parameters_set(world->fleet, gateway, own, "anna", world->now, &world->error));
+    world_commit(world);
+    json_decref(template);
+    json_decref(own);
+    world->now += 100;
+    json_decref(world_checkin(
+        world, id,
+        "{\"v\":1,\"seq\":1,\"base\":\"\",\"hash\":\"aaaaaaaaaaaaaaaa\",\"time\":1793500100,"
+        "\"clock\":\"ntp\",\"parameters\":{\"60001\":\"Enable\",\"1154\":\"Seven\",\"60008\":20,"
+        "\"60003\":900,\"60009\":{\"set\":true},\"60007\":\"Disabled\",\"10034\":1192},"
+        "\"changes\":[{\"id\":1154,\"value\":\"Seven\",\"at\":1793500090,\"by\":\"user\"}]}"));
+    world_begin(world);
+    assert_true(parameters_adopt(world->fleet, gateway, "ben", world->now, &world->error));
+    world_commit(world);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const struct fleet_desired *desired = fleet_desired(gateway, rows[i].id, NULL);
+        if (!rows[i].desired != !desired ||
+            (desired && (desired->local || strcmp(desired->value, rows[i].desired) != 0))) {
+            fail_msg("%u", rows[i].id);
+        }
+    }
+}
+
 static void watch(void *context, const struct fleet_note *note)
 {
     unsigned *seen = context;
@@ -570,6 +617,7 @@ int main(void)
         T(groups_nest_but_not_in_themselves),
         T(templates_are_inherited_and_overridden),
         T(settings_that_cannot_be_are_refused_as_a_whole),
+        T(a_replacement_gets_what_the_old_one_had),
         T(watchers_hear_of_what_is_saved_only),
         T(identities_are_found_by_key_and_the_best_answers),
         T(memory_is_always_what_is_saved),
