@@ -62,8 +62,7 @@ bool web_may_change(const struct amm_http_request *request)
     if (site.data && !amm_http_is(site, "same-origin")) {
         return false;
     }
-    return amm_http_field_count(&request->fields, "origin") == 1 &&
-           origin.len == skip + request->host.len && memcmp(origin.data, scheme, skip) == 0 &&
+    return origin.len == skip + request->host.len && memcmp(origin.data, scheme, skip) == 0 &&
            strncasecmp((const char *)origin.data + skip, (const char *)request->host.data,
                        request->host.len) == 0;
 }

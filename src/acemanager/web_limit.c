@@ -70,8 +70,8 @@ uint32_t web_limit_wait(struct web_limit *limit, const struct amm_address *remot
     uint32_t wait = 0;
     if (entry && entry->wrong >= WEB_LIMIT_FREE) {
         uint32_t doublings = entry->wrong - WEB_LIMIT_FREE;
-        int64_t pause = doublings < 9 ? INT64_C(1) << doublings : WEB_LIMIT_WAIT;
-        pause = pause < WEB_LIMIT_WAIT ? pause : WEB_LIMIT_WAIT;
+        int64_t pause =
+            doublings < 9 ? INT64_C(1) << doublings : WEB_LIMIT_WAIT; /* 256, then 300 */
         wait = seconds_until(entry->last + pause * AMM_SECOND, mono);
     }
     if (limit->together >= WEB_LIMIT_TOGETHER) {

@@ -159,7 +159,8 @@ static void only_the_right_password_is_right(void **state)
         "scrypt$13$8$10$AAAA$BBBB",
         "scrypt$21$8$1$AAAAAAAAAAAAAAAAAAAAAA$x",
         "scrypt$13$8$10$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
-        "plain"};
+        "plain",
+        "scrypt$99$8$1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"};
     assert_true(web_password_hash("correct horse", &fixed, hash));
     assert_true(web_password_right("correct horse", hash));
     assert_false(web_password_right("correct horsf", hash));

@@ -93,6 +93,8 @@ static void changes_come_from_our_own_pages(void **state)
         "Origin: https://192.168.13.31:94430\r\n",
         "Origin: https://192.168.13.31:9443/\r\n",
         "Origin: https://evil.example\r\n",
+        "Origin: xttps://192.168.13.31:9443\r\n",
+        "Origin: https://192.168.13.32:9443\r\n",
         "Origin: https://192.168.13.31:9443.evil.example\r\n",
         "Origin: https://192.168.13.31:9443\r\nSec-Fetch-Site: cross-site\r\n",
         "Origin: https://192.168.13.31:9443\r\nSec-Fetch-Site: same-site\r\n",
