@@ -1,5 +1,6 @@
 /* The core of a gateway: options, the configuration, folders, and the helper that runs the rest. */
 #include "config.h"
+#include "conf/program.h"
 #include "core.h"
 #include "domain/msci.h"
 #include "helper.h"
@@ -9,7 +10,6 @@
 #include "io/unix.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,11 +20,6 @@
 #define DEFAULT_CONFIG "/etc/acemanager.conf"
 
 enum { EXIT_CONFIG = 2, CONFIG_MAX = 65536, STATUS_MAX = 65536, ANSWER_TIMEOUT_MS = 2000 };
-
-struct options {
-    const char *config;
-    int check, status, print, print_doc, print_msci, verbose;
-};
 
 static const char usage[] =
     "usage: acemanager [--config FILE] [OPTION]...\n"
@@ -43,48 +38,6 @@ static const char usage[] =
     "\n"
     "signals: TERM and INT end it and take the tunnel down\n"
     "exit codes: 0 stopped, 1 failed, 2 wrong configuration or usage\n";
-
-static bool parse_options(struct options *o, int argc, char **argv)
-{
-    enum { CONFIG = 256, VERSION, HELP };
-    const struct option longs[] = {
-        {"config", required_argument, NULL, CONFIG},
-        {"check-config", no_argument, &o->check, 1},
-        {"status", no_argument, &o->status, 1},
-        {"print-config", no_argument, &o->print, 1},
-        {"print-doc", no_argument, &o->print_doc, 1},
-        {"print-msci", no_argument, &o->print_msci, 1},
-        {"verbose", no_argument, &o->verbose, 1},
-        {"version", no_argument, NULL, VERSION},
-        {"help", no_argument, NULL, HELP},
-        {NULL, 0, NULL, 0},
-    };
-    o->config = DEFAULT_CONFIG;
-    for (int c; (c = getopt_long(argc, argv, "h", longs, NULL)) != -1;) {
-        if (c == CONFIG) {
-            o->config = optarg;
-        } else if (c == VERSION || c == HELP || c == 'h') {
-            fputs(c == VERSION ? "acemanager " AMM_VERSION "\n" : usage, stdout);
-            exit(EXIT_SUCCESS);
-        } else if (c != 0) {
-            return false;
-        }
-    }
-    return optind == argc;
-}
-
-static int print_schema(bool is_table)
-{
-    enum { ROOM = 32768 };
-    char *text = malloc(ROOM);
-    bool ok = text && (is_table ? amm_conf_markdown(&ace_schema, text, ROOM)
-                                : amm_conf_example(&ace_schema, text, ROOM));
-    if (ok) {
-        fputs(text, stdout);
-    }
-    free(text);
-    return ok ? EXIT_SUCCESS : EXIT_FAILURE;
-}
 
 static int print_msci(void)
 {
@@ -163,30 +116,38 @@ static bool make_folders(const struct ace_config *config)
 
 int main(int argc, char **argv)
 {
-    struct options options = {0};
     static struct ace_config config;
+    bool status = false, msci = false, verbose = false;
+    const struct amm_program_option options[] = {{.name = "status", .flag = &status},
+                                                 {.name = "print-msci", .flag = &msci},
+                                                 {.name = "verbose", .flag = &verbose},
+                                                 {NULL}};
+    const struct amm_program program = {.name = "acemanager",
+                                        .version = AMM_VERSION,
+                                        .help = usage,
+                                        .config = DEFAULT_CONFIG,
+                                        .schema = &ace_schema,
+                                        .options = options};
+    struct amm_program_line line;
+    int code;
     amm_process_fill_streams();
-    if (!parse_options(&options, argc, argv)) {
-        fputs(usage, stderr);
-        return EXIT_CONFIG;
+    if (!amm_program_parse(&program, argc, argv, &line, &code)) {
+        return code;
     }
-    if (options.print || options.print_doc) {
-        return print_schema(options.print_doc);
-    }
-    if (options.print_msci) {
+    if (msci) {
         return print_msci();
     }
-    if (!read_config(&config, options.config)) {
+    if (!read_config(&config, line.config)) {
         return EXIT_CONFIG;
     }
-    if (options.check) {
-        printf("%s: good\n", options.config);
+    if (line.only_check) {
+        printf("%s: ok\n", line.config);
         return EXIT_SUCCESS;
     }
-    if (options.status) {
+    if (status) {
         return print_status(&config);
     }
-    amm_log_set_level(options.verbose ? AMM_LOG_DEBUG : AMM_LOG_INFO);
+    amm_log_set_level(verbose ? AMM_LOG_DEBUG : AMM_LOG_INFO);
     umask(077);
     if (!make_folders(&config)) {
         return EXIT_CONFIG;

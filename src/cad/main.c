@@ -4,51 +4,34 @@
 #include "cad/sandbox.h"
 #include "cad/server.h"
 
+#include "conf/program.h"
 #include "io/clock.h"
 #include "io/file.h"
 #include "io/log.h"
 #include "io/privilege.h"
 #include "pki/pki_store.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #define DEFAULT_CONFIG "/etc/amm/amm.conf"
 
-enum {
-    EXIT_STOPPED = 0,
-    EXIT_FAILED = 1,
-    EXIT_USAGE = 2,
-    DOCUMENT_BYTES = 16384,
-    CONFIG_BYTES = 1 << 20
-};
+enum { EXIT_STOPPED = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, CONFIG_BYTES = 1 << 20 };
 
-static void print_help(FILE *out)
-{
-    fputs("usage: amm-cad [--config FILE]\n"
-          "\n"
-          "Signs certificates of gateways, revocation lists and the server's time for ammd.\n"
-          "\n"
-          "  --config FILE     configuration (default " DEFAULT_CONFIG ", section [cad])\n"
-          "  --check-config    say whether the configuration and the keys are valid, and stop\n"
-          "  --print-config    write the commented section with all defaults\n"
-          "  --print-doc       write the same as a table (doc/configuration.md)\n"
-          "  --version, --help\n"
-          "\n"
-          "signals: TERM and INT stop it\n"
-          "exit codes: 0 stopped, 1 failed, 2 wrong configuration or usage\n",
-          out);
-}
-
-static int print_document(bool is_table)
-{
-    static char text[DOCUMENT_BYTES];
-    bool ok = is_table ? amm_conf_markdown(&cad_schema, text, sizeof text)
-                       : amm_conf_example(&cad_schema, text, sizeof text);
-    return ok && fputs(text, stdout) >= 0 ? EXIT_STOPPED : EXIT_FAILED;
-}
+static const char help[] =
+    "usage: amm-cad [--config FILE]\n"
+    "\n"
+    "Signs certificates of gateways, revocation lists and the server's time for ammd.\n"
+    "\n"
+    "  --config FILE     configuration (default " DEFAULT_CONFIG ", section [cad])\n"
+    "  --check-config    say whether the configuration and the keys are valid, and stop\n"
+    "  --print-config    write the commented section with all defaults\n"
+    "  --print-doc       write the same as a table (doc/configuration.md)\n"
+    "  --version, --help\n"
+    "\n"
+    "signals: TERM and INT stop it\n"
+    "exit codes: 0 stopped, 1 failed, 2 wrong configuration or usage\n";
 
 static bool load_config(struct cad_config *config, const char *file)
 {
@@ -156,45 +139,16 @@ static int run(const char *file, bool only_check)
 
 int main(int argc, char **argv)
 {
-    enum { CONFIG = 256, CHECK, PRINT, DOC, VERSION, HELP };
-    static const struct option options[] = {
-        {"config", required_argument, NULL, CONFIG},
-        {"check-config", no_argument, NULL, CHECK},
-        {"print-config", no_argument, NULL, PRINT},
-        {"print-doc", no_argument, NULL, DOC},
-        {"version", no_argument, NULL, VERSION},
-        {"help", no_argument, NULL, HELP},
-        {NULL, 0, NULL, 0},
-    };
-    const char *file = DEFAULT_CONFIG;
-    bool only_check = false;
+    const struct amm_program program = {.name = "amm-cad",
+                                        .version = AMM_VERSION,
+                                        .help = help,
+                                        .config = DEFAULT_CONFIG,
+                                        .schema = &cad_schema};
+    struct amm_program_line line;
+    int status;
     amm_process_fill_streams();
     amm_process_seal();
-    for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-        switch (option) {
-        case CONFIG:
-            file = optarg;
-            break;
-        case CHECK:
-            only_check = true;
-            break;
-        case PRINT:
-        case DOC:
-            return print_document(option == DOC);
-        case VERSION:
-            puts("amm-cad " AMM_VERSION);
-            return EXIT_STOPPED;
-        case HELP:
-            print_help(stdout);
-            return EXIT_STOPPED;
-        default:
-            print_help(stderr);
-            return EXIT_USAGE;
-        }
-    }
-    if (optind != argc) {
-        print_help(stderr);
-        return EXIT_USAGE;
-    }
-    return run(file, only_check);
+    return amm_program_parse(&program, argc, argv, &line, &status)
+               ? run(line.config, line.only_check)
+               : status;
 }

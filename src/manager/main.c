@@ -1,4 +1,5 @@
 /* ammd: the manager. */
+#include "conf/program.h"
 #include "io/clock.h"
 #include "io/file.h"
 #include "io/log.h"
@@ -14,7 +15,6 @@
 #include "manager/stream.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <libgen.h>
 #include <signal.h>
 #include <stdio.h>
@@ -25,40 +25,23 @@
 
 #define DEFAULT_CONFIG "/etc/amm/amm.conf"
 
-enum {
-    DOCUMENT_BYTES = 65536,
-    EXIT_STOPPED = 0,
-    EXIT_FAILED = 1,
-    EXIT_USAGE = 2,
-    ERROR_ROOM = 600
-};
+enum { EXIT_STOPPED = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, ERROR_ROOM = 600 };
 
-static void print_help(FILE *out)
-{
-    fputs("usage: ammd [--config FILE]\n"
-          "\n"
-          "The manager: fleet, API and console, check-ins.\n"
-          "\n"
-          "  --config FILE     configuration (default " DEFAULT_CONFIG ")\n"
-          "  --restore FILE    put a backup in the database's place, and stop\n"
-          "  --verify-audit    check the chain of the audit log, and stop\n"
-          "  --check-config    say whether the configuration is valid, and stop\n"
-          "  --print-config    write a commented [manager] section with all defaults\n"
-          "  --print-doc       write the same as a table (doc/configuration.md)\n"
-          "  --version, --help\n"
-          "\n"
-          "signals: TERM and INT stop it, HUP reads certificates and keys again\n"
-          "exit codes: 0 stopped, 1 failed, 2 wrong configuration or usage\n",
-          out);
-}
-
-static int print_document(bool is_table)
-{
-    static char text[DOCUMENT_BYTES];
-    bool ok = is_table ? amm_conf_markdown(&manager_schema, text, sizeof text)
-                       : amm_conf_example(&manager_schema, text, sizeof text);
-    return ok && fputs(text, stdout) >= 0 ? EXIT_STOPPED : EXIT_FAILED;
-}
+static const char help[] =
+    "usage: ammd [--config FILE]\n"
+    "\n"
+    "The manager: fleet, API and console, check-ins.\n"
+    "\n"
+    "  --config FILE     configuration (default " DEFAULT_CONFIG ")\n"
+    "  --restore FILE    put a backup in the database's place, and stop\n"
+    "  --verify-audit    check the chain of the audit log, and stop\n"
+    "  --check-config    say whether the configuration is valid, and stop\n"
+    "  --print-config    write a commented [manager] section with all defaults\n"
+    "  --print-doc       write the same as a table (doc/configuration.md)\n"
+    "  --version, --help\n"
+    "\n"
+    "signals: TERM and INT stop it, HUP reads certificates and keys again\n"
+    "exit codes: 0 stopped, 1 failed, 2 wrong configuration or usage\n";
 
 static int fail(const char *error)
 {
@@ -324,65 +307,30 @@ static int verify_audit(const struct manager_config *config)
 
 int main(int argc, char **argv)
 {
-    enum { CONFIG = 256, RESTORE, VERIFY, CHECK, PRINT, DOC, VERSION, HELP };
-    static const struct option options[] = {
-        {"config", required_argument, NULL, CONFIG},
-        {"restore", required_argument, NULL, RESTORE},
-        {"verify-audit", no_argument, NULL, VERIFY},
-        {"check-config", no_argument, NULL, CHECK},
-        {"print-config", no_argument, NULL, PRINT},
-        {"print-doc", no_argument, NULL, DOC},
-        {"version", no_argument, NULL, VERSION},
-        {"help", no_argument, NULL, HELP},
-        {NULL, 0, NULL, 0},
-    };
     static struct manager_config config;
-    const char *file = DEFAULT_CONFIG, *backup = NULL;
-    int task = 0;
+    const char *backup = NULL;
+    bool only_verify = false;
+    const struct amm_program_option options[] = {{.name = "restore", .value = &backup},
+                                                 {.name = "verify-audit", .flag = &only_verify},
+                                                 {NULL}};
+    const struct amm_program program = {.name = "ammd",
+                                        .version = AMM_VERSION,
+                                        .help = help,
+                                        .config = DEFAULT_CONFIG,
+                                        .schema = &manager_schema,
+                                        .options = options};
+    struct amm_program_line line;
+    int status;
     amm_process_fill_streams();
-    for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-        switch (option) {
-        case CONFIG:
-            file = optarg;
-            break;
-        case RESTORE:
-            backup = optarg;
-            task = option;
-            break;
-        case VERIFY:
-        case CHECK:
-            task = option;
-            break;
-        case PRINT:
-        case DOC:
-            return print_document(option == DOC);
-        case VERSION:
-            puts("ammd " AMM_VERSION);
-            return EXIT_STOPPED;
-        case HELP:
-            print_help(stdout);
-            return EXIT_STOPPED;
-        default:
-            print_help(stderr);
-            return EXIT_USAGE;
-        }
+    if (!amm_program_parse(&program, argc, argv, &line, &status)) {
+        return status;
     }
-    if (optind != argc) {
-        print_help(stderr);
+    if (!load(&config, line.config)) {
         return EXIT_USAGE;
     }
-    if (!load(&config, file)) {
-        return EXIT_USAGE;
-    }
-    switch (task) {
-    case RESTORE:
-        return restore(&config, backup);
-    case VERIFY:
-        return verify_audit(&config);
-    case CHECK:
-        printf("%s: ok\n", file);
+    if (line.only_check) {
+        printf("%s: ok\n", line.config);
         return EXIT_STOPPED;
-    default:
-        return run(&config);
     }
+    return backup ? restore(&config, backup) : only_verify ? verify_audit(&config) : run(&config);
 }
