@@ -91,7 +91,9 @@ static bool take_results(struct turn *t)
 
 static bool take_changes(struct turn *t)
 {
-    bool clock_is_good = t->message->has_time && t->message->clock != AMM_CLOCK_NONE;
+    /* Left out: as it was (GP-43). */
+    unsigned clock = t->message->has_time ? (unsigned)t->message->clock : t->gateway->clock;
+    bool clock_is_good = clock != AMM_CLOCK_NONE;
     for (size_t i = 0; i < t->message->n_changes; i++) {
         if (!parameters_local_change(t->fleet, t->gateway, &t->message->changes[i], clock_is_good,
                                      t->now)) {

@@ -228,9 +228,10 @@ struct amm_view amm_rows_view(const struct amm_rows *rows, unsigned column)
 {
     char kind = column_kind(rows, column);
     if (!rows->has_row || (kind != 't' && kind != 'b')) {
-        return amm_view(NULL, 0);
+        return amm_view("", 0);
     }
-    return rows->store->backend->view(rows->store, rows->statement, column);
+    struct amm_view view = rows->store->backend->view(rows->store, rows->statement, column);
+    return view.len > 0 ? view : amm_view("", 0);
 }
 
 void amm_rows_text(const struct amm_rows *rows, unsigned column, char *out, size_t room)

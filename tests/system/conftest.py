@@ -1,3 +1,4 @@
+import concurrent.futures
 import os
 import pathlib
 import sys
@@ -23,6 +24,15 @@ def lab():
     made = lab_module.Lab()
     yield made
     made.close()
+
+
+@pytest.fixture(scope="module")
+def told(request, fleet):
+    """The stories of this file (fleet.story) that were selected, all begun at once."""
+    chosen = {item.function.story for item in request.session.items
+              if item.module is request.module and hasattr(item.function, "story")}
+    with concurrent.futures.ThreadPoolExecutor(max_workers=8) as threads:
+        yield {story: threads.submit(story, fleet) for story in chosen}
 
 
 @pytest.fixture(scope="module")

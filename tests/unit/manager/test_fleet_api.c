@@ -266,6 +266,9 @@ static void settings_are_shown_with_their_origin_and_their_history(void **state)
              member(world, "next"));
     ask(state, 200, "GET", target, NULL);
     assert_string_equal(text_at(items(world), 0, "new"), "Seven");
+    ask(state, 200, "PATCH", "/api/v1/gateways/1/parameters", "{\"values\":{\"1154\":\"\"}}");
+    ask(state, 200, "GET", "/api/v1/gateways/1/parameters/history?limit=1", NULL);
+    assert_string_equal(text_at(items(world), 0, "new"), ""); /* no value is a value */
     ask(state, 200, "GET", "/api/v1/groups/1/parameters/history", NULL);
     assert_int_equal(json_array_size(items(world)), 1);
     ask(state, 200, "GET", "/api/v1/parameters", NULL);

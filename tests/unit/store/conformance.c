@@ -179,6 +179,7 @@ static void values_come_back_as_they_were(void **state)
     amm_rows_text(rows, 3, text, sizeof text);
     assert_string_equal(text, hard);
     assert_int_equal(amm_rows_view(rows, 4).len, 0);
+    assert_non_null(amm_rows_view(rows, 4).data);
     assert_true(amm_rows_number(rows, 5) == INT64_MIN);
     assert_true(amm_rows_number(rows, 7) == INT64_MAX);
     /* Another kind than the column's, and columns that are not there, are nothing. */

@@ -147,7 +147,8 @@ struct amm_rows *amm_store_query(struct amm_store *store, enum amm_statement sta
 bool amm_rows_next(struct amm_rows *rows);
 bool amm_rows_is_null(const struct amm_rows *rows, unsigned column);
 int64_t amm_rows_number(const struct amm_rows *rows, unsigned column);       /* NULL: 0 */
-struct amm_view amm_rows_view(const struct amm_rows *rows, unsigned column); /* NULL: empty */
+/* NULL: empty. `data` is never NULL: an empty text goes to functions that take NULL for an error. */
+struct amm_view amm_rows_view(const struct amm_rows *rows, unsigned column);
 
 /* Copies text into out[room] with a NUL, cut to fit at the start of a character. */
 void amm_rows_text(const struct amm_rows *rows, unsigned column, char *out, size_t room);
