@@ -1,17 +1,33 @@
 #include "authorise.h"
 
+#include "base/siphash.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { HOLDS = 256, PORTS = AMM_ROSTER_PORTS };
+enum { HOLDS = 256, STRANGERS = 256, PORTS = AMM_ROSTER_PORTS };
 
 /* Seconds that a refused client is asked to wait. */
-enum { BACKOFF_UNKNOWN = 30, BACKOFF_FULL = 60, BACKOFF_OTHER_PORT = 5, BACKOFF_HELD_MAX = 300 };
+enum {
+    BACKOFF_UNKNOWN = 3, /* the manager may be about to add it */
+    BACKOFF_UNKNOWN_MAX = 60,
+    BACKOFF_FULL = 60,
+    BACKOFF_OTHER_PORT = 5,
+    BACKOFF_HELD_MAX = 300
+};
 
 struct hold {
     char name[AMM_NAME_MAX + 1];
     amm_time until;
+};
+
+/* A name that is not on the roster, and how long it was asked to wait. Which names share an entry
+ * matters little. */
+struct stranger {
+    uint64_t hash;
+    amm_time at;
+    uint16_t backoff;
 };
 
 /* The place that a session holds. */
@@ -27,6 +43,7 @@ struct amm_authority {
     uint8_t n_places;
     struct amm_roster *roster;
     struct hold holds[HOLDS];
+    struct stranger strangers[STRANGERS];
     amm_time draining[PORTS];
     uint32_t n_sessions;
     struct place held[];
@@ -253,8 +270,23 @@ static enum amm_denial check_holds(struct amm_authority *a, struct amm_now now,
     return AMM_DENIAL_NONE;
 }
 
-static enum amm_denial check_roster(const struct amm_authority *a, const struct amm_event *event,
-                                    struct amm_command *verdict, uint32_t *slot)
+/* Short at first, and longer for who keeps coming. */
+static uint16_t stranger_backoff(struct amm_authority *a, const char *name, amm_time now)
+{
+    static const struct amm_siphash_key key;
+    uint64_t hash = amm_siphash(&key, name, strlen(name));
+    struct stranger *stranger = &a->strangers[hash % STRANGERS];
+    bool comes_again = stranger->hash == hash && stranger->backoff != 0 &&
+                       now - stranger->at < 4 * BACKOFF_UNKNOWN_MAX * AMM_SECOND;
+    unsigned backoff = comes_again ? 2U * stranger->backoff : BACKOFF_UNKNOWN;
+    *stranger = (struct stranger){
+        hash, now, (uint16_t)(backoff < BACKOFF_UNKNOWN_MAX ? backoff : BACKOFF_UNKNOWN_MAX)};
+    return stranger->backoff;
+}
+
+static enum amm_denial check_roster(struct amm_authority *a, struct amm_now now,
+                                    const struct amm_event *event, struct amm_command *verdict,
+                                    uint32_t *slot)
 {
     const struct amm_places *places = &a->places[event->path.port_index];
     uint16_t other = amm_roster_any_port(a->roster, event->identity.name);
@@ -268,7 +300,8 @@ static enum amm_denial check_roster(const struct amm_authority *a, const struct 
                "this gateway belongs to port %u, not %u", other, places->port);
         return AMM_DENIAL_OTHER_PORT;
     }
-    refuse(verdict, AMM_REFUSE_RETRY, BACKOFF_UNKNOWN, "this gateway is not registered here");
+    refuse(verdict, AMM_REFUSE_RETRY, stranger_backoff(a, event->identity.name, now.mono),
+           "this gateway is not registered here");
     return AMM_DENIAL_NOT_ON_ROSTER;
 }
 
@@ -330,7 +363,7 @@ enum amm_denial amm_authority_decide(struct amm_authority *authority, struct amm
                                     .reason = AMM_CLOSE_REFUSED};
     denial = check_holds(authority, now, event, verdict);
     if (!denial) {
-        denial = check_roster(authority, event, verdict, &slot);
+        denial = check_roster(authority, now, event, verdict, &slot);
     }
     if (!denial) {
         denial = take_place(authority, place, event, slot, verdict);

@@ -140,6 +140,26 @@ static void an_unknown_name_is_refused_with_words_that_heal(void **state)
     assert_int_equal(join(f, 1, "stranger", 0, &verdict), AMM_DENIAL_NONE);
 }
 
+static void a_stranger_who_keeps_coming_waits_longer_and_longer(void **state)
+{
+    static const uint16_t expected[] = {3, 6, 12, 24, 48, 60, 60};
+    struct fixture *f = *state;
+    struct amm_command verdict;
+    int64_t at = 0;
+    for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++) {
+        struct amm_event event = ask(f, 0, "stranger", 0);
+        assert_int_equal(decide(f, after(at), &event, &verdict), AMM_DENIAL_NOT_ON_ROSTER);
+        assert_int_equal(verdict.backoff, expected[i]);
+        at += expected[i] + 1;
+    }
+    struct amm_event other = ask(f, 0, "another", 0);
+    decide(f, after(at), &other, &verdict);
+    assert_int_equal(verdict.backoff, 3);
+    struct amm_event late = ask(f, 0, "stranger", 0);
+    decide(f, after(at + 3600), &late, &verdict); /* it has learned to wait, and is forgotten */
+    assert_int_equal(verdict.backoff, 3);
+}
+
 static void a_gateway_of_another_port_is_sent_there(void **state)
 {
     struct amm_command verdict;
@@ -276,6 +296,7 @@ int main(void)
         TEST(a_known_gateway_gets_its_own_address),
         TEST(subnet_topology_pushes_the_mask_and_no_route),
         TEST(an_unknown_name_is_refused_with_words_that_heal),
+        TEST(a_stranger_who_keeps_coming_waits_longer_and_longer),
         TEST(a_gateway_of_another_port_is_sent_there),
         TEST(a_full_port_refuses_until_somebody_leaves),
         TEST(a_gateway_that_comes_back_needs_no_second_place),
