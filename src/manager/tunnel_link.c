@@ -14,7 +14,7 @@
 #define PAUSE_MOST (5 * AMM_SECOND)
 #define REFRESH_EVERY (60 * AMM_SECOND)
 
-enum { READ_AT_ONCE = 512 };
+enum { READ_AT_ONCE = 512, SOFTWARE_PORT = 80 };
 
 static void ask_next(struct tunnel *t);
 static void take_listeners(struct tunnel *t);
@@ -282,18 +282,13 @@ static void refresh(struct manager *m, struct manager_timer *timer)
 
 /* ---- listeners on the tunnel addresses ---- */
 
-static uint16_t checkin_port(const struct tunnel *t)
-{
-    const struct manager_listen *gateways = &t->m->config->gateways;
-    return gateways->n > 0 ? gateways->at[0].port : 8443;
-}
-
 static void take_listener(struct manager *m, void *context, const struct amm_ipc_message *answer,
                           int fd)
 {
     struct tunnel *t = context;
+    /* All that are published serve check-ins, but for the one of software. */
     bool is_wanted =
-        answer->type == AMM_IPC_LISTENER && answer->listener.service == checkin_port(t);
+        answer->type == AMM_IPC_LISTENER && answer->listener.service != SOFTWARE_PORT;
     if (fd < 0) {
         return;
     }

@@ -65,6 +65,7 @@ static bool take_row(struct tunnel *t, struct fleet_gateway *gateway, uint16_t p
     }
     if (gateway->tunnel.port == 0) {
         set_home(gateway, port, slot);
+        gateway->tunnel.stale = !tunnel_link_is_up(t);
     } else if (tunnel_way_find(t, gateway->id) == NULL &&
                way_add(t, gateway->id, port, slot) != NULL) {
         gateway->tunnel.move_port = port;

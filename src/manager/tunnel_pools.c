@@ -68,22 +68,27 @@ static void add_conflict(struct plan *plan, json_t *conflict)
     }
 }
 
-static void compare_with_pools(struct plan *plan)
+/* The server as it will be at the next start: with what was changed before. NULL: `error` says why
+ * the file of changed pools cannot be read. */
+static struct amm_tunneld_config *load_next(const struct manager *m, char error[AMM_CONF_ERROR])
 {
-    const struct tunnel *t = plan->job->m->tunnel;
-    for (size_t i = 0; i < t->n_ports; i++) {
-        const struct places_port *other = places_at(t->places, i);
-        char ip[AMM_IPV4_TEXT], prefix[AMM_IPV4_TEXT + 4];
+    static struct amm_tunneld_config next; /* too large for the stack; one thread */
+    next = m->config->tunneld;
+    return amm_tunneld_pools_read(&next, error) ? &next : NULL;
+}
+
+static void compare_with_pools(struct plan *plan, const struct amm_tunneld_config *next)
+{
+    for (size_t i = 0; i < next->n_ports; i++) {
+        const struct amm_port_config *other = &next->ports[i];
         if (other->port == plan->port ||
             !amm_pool_overlap(plan->pool.network, plan->pool.prefix, other->pool.network,
                               other->pool.prefix)) {
             continue;
         }
         plan->n_pools++;
-        snprintf(prefix, sizeof prefix, "%s/%u", amm_ipv4_text(other->pool.network, ip),
-                 other->pool.prefix);
         add_conflict(plan, json_pack("{s:s, s:i, s:s}", "kind", "pool", "port", (int)other->port,
-                                     "prefix", prefix));
+                                     "prefix", other->pool_text));
     }
 }
 
@@ -145,16 +150,24 @@ static void compare_with_gateways(struct plan *plan)
     }
 }
 
-static void find_conflicts(struct plan *plan)
+/* False: answered. */
+static bool find_conflicts(struct plan *plan)
 {
+    char error[AMM_CONF_ERROR];
+    const struct amm_tunneld_config *next = load_next(plan->job->m, error);
+    if (next == NULL) {
+        job_error(plan->job, 507, "unreadable", NULL, "%s", error);
+        return false;
+    }
     plan->conflicts = json_array();
-    compare_with_pools(plan);
+    compare_with_pools(plan, next);
     compare_with_gateways(plan);
     uint32_t slots = amm_pool_slots(&plan->pool);
     if (plan->slots_used > slots) {
         add_conflict(plan, json_pack("{s:s, s:i, s:i}", "kind", "too-small", "slots", (int)slots,
                                      "used", (int)plan->slots_used));
     }
+    return true;
 }
 
 static json_t *plan_json(struct plan *plan)
@@ -176,8 +189,7 @@ static json_t *plan_json(struct plan *plan)
 static void preview_handle(struct job *job)
 {
     struct plan plan;
-    if (read_plan(job, &plan)) {
-        find_conflicts(&plan);
+    if (read_plan(job, &plan) && find_conflicts(&plan)) {
         job_json(job, 200, plan_json(&plan));
     }
 }
@@ -187,34 +199,32 @@ static void preview_handle(struct job *job)
 /* All ports as they are now, with what was changed before and has not taken effect yet. */
 static bool write_pools(struct plan *plan, char *error, size_t room)
 {
-    static struct amm_tunneld_config next; /* too large for the stack; one thread */
+    struct amm_tunneld_config *next = load_next(plan->job->m, error);
     char text[POOLS_ROOM];
     struct amm_writer w = amm_writer((uint8_t *)text, sizeof text);
-    next = plan->job->m->config->tunneld;
-    if (!amm_tunneld_pools_read(&next, error)) {
+    if (next == NULL) {
         return false;
     }
     amm_write_text(&w, "# Written by ammd: pools of tunnel ports that were changed.\n");
-    for (size_t i = 0; i < next.n_ports; i++) {
-        struct amm_port_config *port = &next.ports[i];
+    for (size_t i = 0; i < next->n_ports; i++) {
+        const struct amm_port_config *port = &next->ports[i];
         bool is_this = port->port == plan->port;
         amm_write_text(&w, "%u %s %u\n", port->port, is_this ? plan->pool_text : port->pool_text,
                        is_this ? plan->limit : port->limit);
     }
     /* Read back as amm-tunneld will: nothing is written that it would refuse. */
     struct amm_view view = amm_view(text, amm_writer_len(&w));
-    return view.len > 0 && amm_tunneld_pools_apply(&next, next.pools, view, error) &&
-           amm_file_write(next.pools, view, FILE_MODE, error, room);
+    return view.len > 0 && amm_tunneld_pools_apply(next, next->pools, view, error) &&
+           amm_file_write(next->pools, view, FILE_MODE, error, room);
 }
 
 static void apply_handle(struct job *job)
 {
     struct plan plan;
     char error[AMM_CONF_ERROR] = "";
-    if (!read_plan(job, &plan)) {
+    if (!read_plan(job, &plan) || !find_conflicts(&plan)) {
         return;
     }
-    find_conflicts(&plan);
     uint32_t slots = amm_pool_slots(&plan.pool);
     job_audit(job, 0, "tunnel", "pool of port %u: %s, limit %u", plan.port, plan.pool_text,
               plan.limit);
