@@ -7,7 +7,7 @@
 
 void ctl_print_json(json_t *value)
 {
-    json_dumpf(value, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
+    json_dumpf(value, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(10));
     putchar('\n');
     json_decref(value);
 }
@@ -61,7 +61,8 @@ const char *ctl_show(const json_t *value, enum ctl_show show, char out[CTL_CELL]
         amm_text_clean(out, CTL_CELL,
                        amm_view(json_string_value(value), json_string_length(value)));
     } else {
-        char *text = json_dumps(value, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_ENCODE_ANY);
+        char *text = json_dumps(value, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_ENCODE_ANY |
+                                           JSON_REAL_PRECISION(10));
         amm_text_clean(out, CTL_CELL, amm_view_str(text ? text : ""));
         free(text);
     }

@@ -200,7 +200,7 @@ bool append(json_t *array, json_t *value)
 
 char *object_dump(json_t *object, bool ok, size_t *len)
 {
-    char *text = ok && object ? json_dumps(object, JSON_COMPACT) : NULL;
+    char *text = ok && object ? json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(10)) : NULL;
     json_decref(object);
     *len = text ? strlen(text) : 0;
     return text;

@@ -149,7 +149,7 @@ static void answer_no_memory(struct job *job)
 
 void job_json(struct job *job, int status, json_t *body)
 {
-    char *text = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
+    char *text = body != NULL ? json_dumps(body, JSON_COMPACT | JSON_REAL_PRECISION(10)) : NULL;
     json_decref(body);
     if (text == NULL) {
         answer_no_memory(job);
