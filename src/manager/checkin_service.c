@@ -116,6 +116,10 @@ static struct fleet_gateway *who(struct job *job)
         refuse(job, "not-yet-valid", "This certificate is not valid yet by the server's clock.",
                false);
         return NULL;
+    case ENROLMENT_LATER:
+        job_retry(job, 503, ENROLMENT_LATER_SECONDS, "revocations-unknown",
+                  "The server was restored from a backup and does not know yet what is revoked.");
+        return NULL;
     }
     if (!fleet_gateway_is_admitted(gateway)) {
         refuse(job, fleet_access_name(gateway->access), access_text(gateway), true);

@@ -195,7 +195,7 @@ static bool start(struct manager *m, char *error, size_t room)
         return false;
     }
     manager_timer_set(m, &e->tick, amm_time_after(m->now.mono, TICK_SECONDS * AMM_SECOND));
-    return true;
+    return enrolment_epoch_read(m, error, room);
 }
 
 static void add_metrics(struct manager *m, struct metrics *out)
@@ -237,6 +237,9 @@ enum enrolment_verdict enrolment_judge(struct manager *m, const struct amm_ident
     struct fleet_identity *known = fleet_identity_find(m->fleet, client->key);
     int64_t now = m->now.wall;
     *gateway = known ? known->gateway : NULL;
+    if (m->enrolment->revocations_unknown) {
+        return ENROLMENT_LATER;
+    }
     if (client->not_after < now) {
         return ENROLMENT_EXPIRED; /* memory has forgotten it, but EST may renew it */
     }

@@ -36,6 +36,7 @@ const char *enrolment_tunnel_hash(const struct manager *m);
 
 /* Whom a certificate belongs to, and whether it may be used now. Every request of a gateway asks
  * this: TLS judges neither dates nor revocation (GP-3). */
+enum { ENROLMENT_LATER_SECONDS = 30 };
 enum enrolment_verdict {
     ENROLMENT_GOOD,
     ENROLMENT_UNKNOWN, /* signed by our CA, but not in the store: enrolled after the backup that was
@@ -43,6 +44,8 @@ enum enrolment_verdict {
     ENROLMENT_REVOKED,
     ENROLMENT_EXPIRED,
     ENROLMENT_NOT_YET, /* not valid yet: the server's clock is wrong */
+    ENROLMENT_LATER, /* the database was restored, and amm-cad has not said yet what it has revoked
+                        since the backup: nobody is let in who may be out (503) */
 };
 enum enrolment_verdict enrolment_judge(struct manager *m, const struct amm_identity *client,
                                        struct fleet_gateway **gateway);

@@ -47,8 +47,15 @@ struct enrolment {
     size_t lists_len, lists_room;
     bool lists_busy, lists_again, lists_failed;
 
+    /* joining revocations with amm-cad (enrolment_revoke.c) */
+    bool revocations_unknown; /* since a restore */
+    bool join_failed;         /* a part of the answer could not be saved */
+
     uint64_t enrolled, renewed, refused, revoked; /* since the start, for metrics */
 };
+
+/* Reads whether the database was restored since revocations were last joined. */
+bool enrolment_epoch_read(struct manager *m, char *error, size_t room);
 
 /* ---- rows ---- */
 

@@ -220,15 +220,72 @@ static void take_part(struct manager *m, void *context)
                              remember_identity, &identity);
         if (identity.id != 0 && identity.revoked_at == 0 && !learn(m, &identity)) {
             manager_fail(m);
+            m->enrolment->join_failed = true;
             break;
         }
     }
     free(part);
 }
 
+/* ---- after a restore ---- */
+
+static int64_t read_meta(struct manager *m, const char *name)
+{
+    struct amm_rows *rows = amm_store_query(m->store, AMM_SQL_META_GET, AMM_WITH(amm_text(name)));
+    char text[24] = "";
+    if (amm_rows_next(rows)) {
+        amm_rows_text(rows, 0, text, sizeof text);
+    }
+    return amm_rows_end(rows) == AMM_STORE_OK && text[0] != '\0' ? strtoll(text, NULL, 10) : -1;
+}
+
+bool enrolment_epoch_read(struct manager *m, char *error, size_t room)
+{
+    int64_t epoch = read_meta(m, AMM_META_EPOCH), joined = read_meta(m, AMM_META_REVOKED_EPOCH);
+    if (epoch < 0 || joined < 0) {
+        snprintf(error, room, "cannot read the epoch of the database: %s",
+                 amm_store_error(m->store));
+        return false;
+    }
+    m->enrolment->revocations_unknown = epoch != joined;
+    if (epoch != joined) {
+        amm_log(AMM_LOG_WARNING, "revocations-unknown",
+                amm_field_text("why", "the database was restored"),
+                amm_field_text("cure", "gateways wait until amm-cad is reached"));
+    }
+    return true;
+}
+
+static void let_in(struct manager *m, void *data)
+{
+    (void)data;
+    m->enrolment->revocations_unknown = false;
+    amm_log(AMM_LOG_INFO, "revocations-known", amm_field_text("from", "amm-cad"));
+}
+
+/* Behind the last part: each of them is a unit that was posted before this one. */
+static void joined(struct manager *m, void *context)
+{
+    char text[24];
+    (void)context;
+    if (!m->enrolment->revocations_unknown || m->enrolment->join_failed) {
+        return;
+    }
+    snprintf(text, sizeof text, "%lld", (long long)read_meta(m, AMM_META_EPOCH));
+    if (amm_store_run(m->store, AMM_SQL_META_SET,
+                      AMM_WITH(amm_text(AMM_META_REVOKED_EPOCH), amm_text(text))) == AMM_STORE_OK) {
+        manager_after(m, let_in, NULL, 0);
+    } else {
+        manager_fail(m); /* at the next link */
+    }
+}
+
 static void part_came(struct manager *m, void *context, const struct amm_cad_message *answer)
 {
     (void)context;
+    if (answer && answer->type == AMM_CAD_DONE) {
+        manager_post(m, joined, NULL);
+    }
     if (!answer || answer->type != AMM_CAD_REVOKED) {
         return;
     }
@@ -236,11 +293,14 @@ static void part_came(struct manager *m, void *context, const struct amm_cad_mes
     if (part) {
         part->revoked = answer->revoked;
         manager_post(m, take_part, part);
+    } else {
+        m->enrolment->join_failed = true;
     }
 }
 
 void enrolment_revocations_join(struct manager *m)
 {
+    m->enrolment->join_failed = false;
     if (!tell_due(m)) {
         amm_log(AMM_LOG_ERROR, "revocations-unread", amm_field_text("why", "the store"));
     }

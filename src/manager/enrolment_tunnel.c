@@ -194,6 +194,11 @@ static bool is_admitted(struct job *job)
         return false;
     }
     enum enrolment_verdict verdict = enrolment_judge(job->m, job->client, &gateway);
+    if (verdict == ENROLMENT_LATER) {
+        job_retry(job, 503, ENROLMENT_LATER_SECONDS, "revocations-unknown",
+                  "The server was restored from a backup and does not know yet what is revoked.");
+        return false;
+    }
     static const char *const names[] = {[ENROLMENT_UNKNOWN] = "unknown-certificate",
                                         [ENROLMENT_REVOKED] = "revoked",
                                         [ENROLMENT_EXPIRED] = "expired",

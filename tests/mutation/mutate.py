@@ -3,7 +3,7 @@
 
 The comparisons are those that keep strangers out: the handshake cookie, the control-channel wrap, the replay
 windows, the data channel's authentication and the inner checks; those that frame HTTP messages; those that say who
-gets a certificate and whose time is taken; and those of ACEmanager's pages. Each mutant is built in a scratch copy of
+gets a certificate and whose time is taken; who may do what in the manager; and those of ACEmanager's pages. Each mutant is built in a scratch copy of
 the tree. First the tests named beside it run, which is quick; a mutant that they let live must be caught by the whole
 unit and golden suites. Exit status 1 if one survives, does not compile, or is no longer in the source.
 
@@ -27,6 +27,7 @@ PROTO = "tests/unit/proto/test_"
 HTTP = "tests/unit/http/test_http_"
 CRYPTO = "tests/unit/crypto/test_"
 CAD = "tests/unit/cad/test_cad_"
+MANAGER = "tests/unit/manager/test_manager_"
 WEB = "tests/unit/acemanager/test_acemanager_web_"
 
 # (file, programs that should notice, [(text, replacement)]); the text stands in the file exactly once.
@@ -600,6 +601,74 @@ TABLE = [
         ("job->partials == PARTIALS", "false"),
         ("job->scope.n == DEPTH", "false"),
         ("len > WEB_TEXT_MAX - text->len", "false"),
+    ]),
+    ("src/manager/access.c", [MANAGER + "matrix"], [
+        ("binding->role >= least", "binding->role > least"),
+        ("binding->role >= least", "true"),
+        ("(binding->role != ROLE_SYSTEM_ADMIN || (binding->tenant == 0 && binding->group == 0))", "true"),
+        ("if (binding->tenant == 0) {", "if (binding->tenant != 0) {"),
+        ("object->tenant != binding->tenant", "false"),
+        ("if (binding->group == 0) {", "if (true) {"),
+        ("branch != NULL && group != NULL &&", "group != NULL &&"),
+        ("fleet_group_within(group, branch)", "fleet_group_within(branch, group)"),
+        ("|| !binding_allows(fleet, &actor->scope, least, object)", ""),
+        ("actor->kind == ACTOR_NOBODY || !role_reaches(&actor->scope, least)", "actor->kind == ACTOR_NOBODY"),
+    ]),
+    ("src/manager/job.c", [MANAGER + "matrix", MANAGER + "login"], [
+        ("route->action != ACCESS_OPEN && job->actor.kind == ACTOR_NOBODY", "false"),
+        ("!(route->flags & ROUTE_PASSWORD)) {", "false) {"),
+        ("if (access_allows_somewhere(&job->actor, route->action)) {", "if (true) {"),
+        ("return job_demand(job, route->action, &job->object, NULL);", "return true;"),
+        ("if (job_allows(job, ACCESS_VIEW, object)) {", "if (true) {"),
+        ("!directory_actor_again(m, &job->actor)", "false"),
+    ]),
+    ("src/manager/authenticate.c", [MANAGER + "login"], [
+        ("site.data != NULL && !amm_http_is(site, \"same-origin\") &&", "site.data != NULL && amm_http_is(site, \"cross-site\") &&"),
+        ("!(is_read && amm_http_is(site, \"none\"))", "!amm_http_is(site, \"none\")"),
+        ("origin.data == NULL || origin_is_ours", "true || origin_is_ours"),
+        ("return false; /* \"null\", too */", "return true;"),
+        ("job_header(job, \"x-amm-request\").data == NULL", "false"),
+        ("if (!comes_from_here(job)) {", "if (by_cookie && !comes_from_here(job)) {"),
+        ("token == NULL || !directory_token_actor(job->m, token, &job->actor)", "token == NULL"),
+        ("login == NULL || !directory_login_actor(job->m, login, &job->actor)", "login == NULL"),
+        ("if (job->uid == 0) {", "if (true) {"),
+        ("unsigned wait = limits_take(m->limits, key, &bad_credentials, m->now.mono);", "unsigned wait = 0 * (unsigned)key;"),
+    ]),
+    ("src/manager/api_login.c", [MANAGER + "login"], [
+        ("attempt->is_right && user != NULL", "user != NULL"),
+        ("!user->disabled &&", "true &&"),
+        ("name, user, true), &account_here, now)", "name, user, true), &account_anywhere, now)"),
+        ("if (user == NULL || !attempt->is_right ||", "if (user == NULL ||"),
+        ("limits_take(limits, key_of_prefix(job), &prefix, now)", "0"),
+        ("login->user != job->actor.user || job->actor.user == 0", "job->actor.user == 0"),
+    ]),
+    ("src/manager/api_users.c", [MANAGER + "login"], [
+        ("covers = access_covers(job->m->fleet, &job->actor, &user->bindings[i].what);", "covers = true;"),
+        ("if (!access_covers(job->m->fleet, &job->actor, out)) {", "if (false) {"),
+        ("exists && (binding->tenant == 0 || job_allows(job, ACCESS_VIEW, &object))", "exists"),
+        ("if (!had_one || directory_has_system_admin(job->m->directory)) {", "if (true) {"),
+        ("out->role == ROLE_SYSTEM_ADMIN && (out->tenant != 0 || out->group != 0)", "false"),
+    ]),
+    ("src/manager/api_tokens.c", [MANAGER + "login"], [
+        ("user == NULL || job->actor.kind != ACTOR_LOGIN", "user == NULL"),
+        ("token->user == job->actor.user || job_allows(job, ACCESS_ADMIN, &object)", "true"),
+    ]),
+    ("src/manager/directory.c", [MANAGER + "login"], [
+        ("m->now.mono < login->dies_at && m->now.mono < idle", "m->now.mono < login->dies_at"),
+        ("m->now.mono < login->dies_at && m->now.mono < idle", "m->now.mono < idle"),
+        ("token->expires_at != 0 && m->now.wall >=", "token->expires_at != 0 && m->now.wall <"),
+        ("out->scope = token->scope;", "out->scope = everything;"),
+    ]),
+    ("src/manager/audit_chain.c", [MANAGER + "core"], [
+        ("row.id != check->rows + 1 ||", ""),
+        ("add_number(digest, row->tenant)", "true"),
+        ("add_number(digest, (int64_t)row->text[i].len)", "true"),
+    ]),
+    ("src/manager/core.c", [MANAGER + "core"], [
+        ("notes_undo(m, &core->undo, core->undo_mark);", ""),
+        ("notes_cut(&core->after, core->after_mark);", ""),
+        ("notes_undo(m, &core->undo, 0);", ""),
+        ("    amm_store_back(m->store);\n", ""),
     ]),
 ]
 

@@ -345,7 +345,13 @@ def test_revoked_stays_revoked_when_the_database_is_restored(own, tmp_path):
     own.wait(lambda: listed(own, gateway))
     own.stop()
     run(BIN / "ammd", "--config", own.config, "--restore", tmp_path / "backup.db")
-    own.start()
+    # The backup thinks that both are good: until amm-cad has said otherwise nobody comes in.
+    own.start(with_cad=False)
+    for one in (gateway, kept):
+        for method, path, body in (("GET", "/tunnel", None), ("POST", "/checkin", "{}")):
+            answer = own.gateway(method, path, body, {"Content-Type": "application/json"}, one.pair)
+            assert answer.status == 503 and answer.json["error"] == "revocations-unknown" and answer.headers["Retry-After"]
+    own.cad.start()
     own.wait(lambda: own.gateway("GET", "/tunnel", certificate=gateway.pair).status == 403)
     assert own.find("thief")["access"] == "revoked"
     assert own.renew(gateway.pair, csr(new_key(tmp_path, "new")[0])).json["error"] == "revoked"
@@ -353,6 +359,10 @@ def test_revoked_stays_revoked_when_the_database_is_restored(own, tmp_path):
     assert listed(own, gateway) and not listed(own, kept)
     late = Gateway(tmp_path, "late")
     assert own.enrol("late", unused, late.request).status == 401
+    own.stop()
+    own.start(with_cad=False)  # what is known stays known
+    answer = own.gateway("POST", "/checkin", "{}", {"Content-Type": "application/json"}, kept.pair)
+    assert "revocations-unknown" not in answer.body.decode()
 
 
 def test_a_replacement_takes_the_place_and_nothing_of_the_old_identity(manager, tmp_path):
