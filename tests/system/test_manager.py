@@ -13,7 +13,7 @@ import threading
 
 import pytest
 
-from manager import BIN, Client, Manager, wait
+from manager import BIN, Client, Clock, Manager, wait
 
 PASSWORD = "a long password"
 
@@ -104,6 +104,24 @@ def test_the_unix_socket_is_root_s(shared):
     done = subprocess.run(["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "curl", "-s", "--unix-socket",
                            str(shared.socket), "http://x/api/v1/me"], capture_output=True)
     assert done.returncode != 0 and not done.stdout
+
+
+def test_jumps_of_the_clock_end_no_login():
+    manager = Manager()
+    try:
+        clock = Clock(manager.folder)
+        manager.start(*clock.wrapper)
+        root = Client(manager, local=True)
+        admin = add_user(root, "chief", "1", {"role": "system-admin"})
+        here = root.get("/api/v1/server").json["time"]
+        for offset, seconds in (("+1h", 3600), ("-1h", -3600), ("+30d", 30 * 86400), ("-30d", -30 * 86400), ("+0", 0)):
+            clock.jump(offset)
+            assert abs(root.get("/api/v1/server").json["time"] - here - seconds) < 600
+            assert admin.get("/api/v1/me").status == 200, offset
+            assert admin.post("/api/v1/groups", {"name": f"at{offset}", "tenant": "1"}).status == 201, offset
+        assert root.get("/api/v1/audit/verify").json["is_whole"]
+    finally:
+        manager.close()
 
 
 # ---- tenants ----
