@@ -10,6 +10,8 @@
 #include "io/privilege.h"
 #include "io/unix.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
@@ -17,11 +19,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { REBOOT_AFTER = 2, LOW_DATA_INTERVAL = 14400, LABEL_MAX = 512 };
+enum { LOCK_TRIES = 200, REBOOT_AFTER = 2, LOW_DATA_INTERVAL = 14400, LABEL_MAX = 512 };
 
 /* ---- small things that all files use ---- */
 
@@ -189,6 +193,27 @@ static void read_label(struct ace_core *core)
     free(text.data);
 }
 
+/* One core at a time: one whose helper was killed ends by itself, but not in the same moment. */
+static bool lock_folder(struct ace_core *core, char *error, size_t room)
+{
+    char path[ACE_PATH];
+    const struct timespec pause = {.tv_nsec = 50 * 1000 * 1000};
+    core_path(core, "lock", path);
+    core->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (core->lock < 0 && (errno == ENOSPC || errno == EROFS)) {
+        return true; /* better two cores than none */
+    }
+    for (unsigned i = 0; core->lock >= 0 && i < LOCK_TRIES; i++) {
+        if (flock(core->lock, LOCK_EX | LOCK_NB) == 0) {
+            return true;
+        }
+        nanosleep(&pause, NULL);
+    }
+    snprintf(error, room, "%.150s: %s", path,
+             core->lock < 0 ? strerror(errno) : "another acemanager uses this folder");
+    return false;
+}
+
 static bool open_files(struct ace_core *core)
 {
     char path[ACE_PATH], boot_id[ACE_BOOT_ID];
@@ -298,8 +323,11 @@ static void take_notices(struct ace_core *core)
     core->is_over = core->is_over || result == ACE_HELPER_GONE;
 }
 
-static bool start(struct ace_core *core)
+static bool start(struct ace_core *core, char *error, size_t room)
 {
+    if (!lock_folder(core, error, room)) {
+        return false;
+    }
     core->system = amm_now();
     core->memory_due = core->reboot_at = AMM_NEVER;
     core_serial_read(core);
@@ -486,6 +514,9 @@ static void finish(struct ace_core *core)
         close(core->signals);
     }
     amm_loop_free(core->loop);
+    if (core->lock >= 0) {
+        close(core->lock);
+    }
     free(core);
 }
 
@@ -513,8 +544,8 @@ int ace_core_main(const struct ace_config *config, int helper)
     core->files = &ace_files_system;
     core->random = amm_system_random();
     core->helper = helper;
-    core->signals = core->netlink = core->state_socket = -1;
-    bool ok = become_user(config, error, sizeof error) && start(core);
+    core->signals = core->netlink = core->state_socket = core->lock = -1;
+    bool ok = become_user(config, error, sizeof error) && start(core, error, sizeof error);
     if (ok && config->pages) {
         pages = ace_pages_new(core, error, sizeof error);
         ok = pages != NULL;

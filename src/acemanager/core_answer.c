@@ -93,6 +93,10 @@ static void answered_certificate(struct ace_core *core, const struct ace_answer 
         return;
     }
     core_retry_reset(core, retry);
+    if (is_renewal && ace_identity_wants_renewal(&core->identity, core_now(core).wall)) {
+        core_retry_after(core, &core->renew,
+                         CORE_REFUSED_AGAIN); /* another one would be no better */
+    }
     core->wants_renewal = false;
     core->wants_cas = true; /* a server that changes its CA has both while it does */
     core->is_stopped = false;

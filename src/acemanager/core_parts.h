@@ -82,7 +82,7 @@ struct ace_core {
     const struct ace_files *files;
     struct amm_random random;
     struct amm_loop *loop;
-    int helper, signals, netlink, state_socket;
+    int helper, signals, netlink, state_socket, lock;
     struct amm_now system; /* of this round, as the system says */
     bool is_over;
 

@@ -52,6 +52,7 @@ static void write_conf(struct ace_core *core, struct amm_writer *w, unsigned slo
                    slot);
     amm_write_text(w, "state-socket = %s/ammer-%u.sock\nclock-offset = %s/clock-offset\n",
                    core->config->run_folder, slot, core->config->run_folder);
+    amm_write_text(w, "state-group = %u\n", (unsigned)getegid());
     if (keep_alive > 0) {
         amm_write_text(w, "ping = %lld\n", (long long)keep_alive);
     }

@@ -2,11 +2,13 @@
 
 #include "clock_floor.h"
 #include "io/clock.h"
+#include "io/file.h"
 #include "io/log.h"
 #include "io/loop.h"
 #include "io/unix.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +23,7 @@ enum {
     STOP_SECONDS = 5, /* between SIGTERM and SIGKILL */
     AGAIN_FIRST = 1,  /* seconds until a core that died is started again; doubles */
     AGAIN_LONGEST = 30,
+    LEFTOVER_TRIES = 100, /* 50 ms each */
     AGAIN_FORGOTTEN = 60, /* a core that lived as long starts again at the first */
 };
 
@@ -92,6 +95,57 @@ static void refuse(struct helper *h, enum ace_order_kind kind, const char *why)
     tell(h, &notice);
 }
 
+/* The number of an ammer, for a helper after us: this one may be killed. */
+static void pid_path(const struct ace_config *config, unsigned slot, char out[2 * AMM_CONF_TEXT])
+{
+    snprintf(out, 2 * AMM_CONF_TEXT, "%s/ammer-%u.pid", config->run_folder, slot);
+}
+
+static void note_pid(const struct ace_config *config, unsigned slot, pid_t pid)
+{
+    char path[2 * AMM_CONF_TEXT], text[32], error[2 * AMM_CONF_TEXT + 96];
+    pid_path(config, slot, path);
+    int len = snprintf(text, sizeof text, "%d\n", (int)pid);
+    if (!amm_file_write(path, amm_view(text, (size_t)len), 0600, error, sizeof error)) {
+        amm_log(AMM_LOG_WARNING, "pid-file", amm_field_text("why", error));
+    }
+}
+
+/* True if `pid` runs with the configuration of that slot. */
+static bool is_ammer(const struct ace_config *config, unsigned slot, pid_t pid)
+{
+    char path[64], wanted[2 * AMM_CONF_TEXT], line[4096];
+    snprintf(path, sizeof path, "/proc/%d/cmdline", (int)pid);
+    snprintf(wanted, sizeof wanted, "%s/ammer-%u.conf", config->run_folder, slot);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t got = fd >= 0 ? read(fd, line, sizeof line) : -1;
+    if (fd >= 0) {
+        close(fd);
+    }
+    return got > 0 && memmem(line, (size_t)got, wanted, strlen(wanted) + 1) != NULL;
+}
+
+/* Ammers that outlived a helper that was killed hold the devices: nobody watches them any more. */
+static void end_leftovers(const struct ace_config *config)
+{
+    for (unsigned slot = 0; slot < ACE_SLOTS; slot++) {
+        char path[2 * AMM_CONF_TEXT], error[2 * AMM_CONF_TEXT + 96];
+        struct amm_span text;
+        pid_path(config, slot, path);
+        if (access(path, F_OK) != 0 || !amm_file_read(path, 32, &text, error, sizeof error)) {
+            continue;
+        }
+        pid_t pid = (pid_t)strtol((const char *)text.data, NULL, 10);
+        free(text.data);
+        const struct timespec pause = {.tv_nsec = 50 * 1000 * 1000};
+        for (unsigned i = 0; i < LEFTOVER_TRIES && pid > 1 && is_ammer(config, slot, pid); i++) {
+            kill(pid, i < LEFTOVER_TRIES / 2 ? SIGTERM : SIGKILL);
+            nanosleep(&pause, NULL);
+        }
+        unlink(path);
+    }
+}
+
 static void start_ammer(struct helper *h, const struct ace_order *order)
 {
     char path[2 * AMM_CONF_TEXT];
@@ -111,6 +165,7 @@ static void start_ammer(struct helper *h, const struct ace_order *order)
         return;
     }
     *child = (struct child){pid, order->value, AMM_NEVER};
+    note_pid(c, order->slot, pid);
     tell(h,
          &(struct ace_notice){.kind = ACE_NOTICE_RUNS, .slot = order->slot, .value = order->value});
 }
@@ -273,6 +328,9 @@ static void child_ended(struct helper *h, pid_t pid, int status)
     for (unsigned slot = 0; slot < ACE_SLOTS; slot++) {
         struct child *child = &h->ammers[slot];
         if (child->pid == pid) {
+            char path[2 * AMM_CONF_TEXT];
+            pid_path(h->config, slot, path);
+            unlink(path);
             *child = (struct child){.kill_at = AMM_NEVER};
             tell(h, &(struct ace_notice){.kind = ACE_NOTICE_ENDED, .slot = slot, .value = code});
         }
@@ -397,6 +455,7 @@ int ace_helper_run(const struct ace_config *config, char **argv,
         fprintf(stderr, "acemanager: out of memory or descriptors\n");
         return EXIT_FAILURE;
     }
+    end_leftovers(config);
     run_loop(&h);
     close(h.signals);
     amm_loop_free(h.loop);

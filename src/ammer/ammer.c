@@ -549,7 +549,8 @@ static bool start(struct ammer *a, const char *version, char *error, size_t room
         return false;
     }
     if (a->settings->state_socket[0]) {
-        a->state_socket = state_server_open(a->settings->state_socket, error, room);
+        a->state_socket =
+            state_server_open(a->settings->state_socket, a->settings->state_group, error, room);
         if (a->state_socket < 0 || !amm_loop_add(a->loop, a->state_socket, AMM_READ, TAG_STATE)) {
             return false;
         }

@@ -9,7 +9,7 @@ struct file {
     char ca[AMM_CONF_TEXT], certificate[AMM_CONF_TEXT], key[AMM_CONF_TEXT], crl[AMM_CONF_TEXT];
     char wrap_key[AMM_CONF_TEXT], login[AMM_CONF_TEXT];
     char server_name[AMM_CONF_TEXT], ciphers[AMM_CONF_TEXT];
-    char tun[AMM_CONF_TEXT], user[AMM_CONF_TEXT];
+    char tun[AMM_CONF_TEXT], user[AMM_CONF_TEXT], state_group[AMM_CONF_TEXT];
     char state_socket[AMM_CONF_TEXT], clock_floor[AMM_CONF_TEXT], clock_offset[AMM_CONF_TEXT];
     uint8_t wrap, direction, digest;
     uint32_t mtu, ping, ping_restart, renegotiate, answer_timeout, hand_window;
@@ -170,6 +170,8 @@ static const struct amm_conf_key keys[] = {
            "addresses needs. Empty: stays."),
     STRING("state-socket", state_socket, 0, 100, "",
            "Local socket for ammer --status. Empty: none."),
+    STRING("state-group", state_group, 0, 31, "",
+           "Group, by name or number, that may ask there, beside root. Empty: none."),
     STRING("clock-floor", clock_floor, 0, 255, "",
            "File that remembers the latest time a server proved; the clock is not believed below "
            "it. Empty: none."),
@@ -223,6 +225,7 @@ static void move_into(struct amm_settings *s, const struct file *file)
     snprintf(s->tun, sizeof s->tun, "%.15s", file->tun);
     snprintf(s->user, sizeof s->user, "%.31s", file->user);
     snprintf(s->state_socket, sizeof s->state_socket, "%s", file->state_socket);
+    snprintf(s->state_group, sizeof s->state_group, "%.31s", file->state_group);
     snprintf(s->clock_floor, sizeof s->clock_floor, "%s", file->clock_floor);
     snprintf(s->clock_offset, sizeof s->clock_offset, "%s", file->clock_offset);
 }

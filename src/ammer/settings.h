@@ -77,6 +77,7 @@ struct amm_settings {
     char tun[16];                         /* interface name, "" or "tun": the kernel numbers it */
     char user[32];                        /* becomes this user once the device is open; "": stays */
     char state_socket[AMM_SETTINGS_PATH]; /* "": none */
+    char state_group[32];                 /* who may ask it, beside the user; "": nobody */
     char clock_floor[AMM_SETTINGS_PATH]; /* file that remembers the latest trusted time; "": none */
     char clock_offset[AMM_SETTINGS_PATH]; /* file with seconds to add to the clock; "": none */
 };

@@ -2,15 +2,33 @@
 
 #include "io/unix.h"
 
+#include <grp.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 enum { ANSWER_TIMEOUT_MS = 2000 };
 
-int state_server_open(const char *path, char *error, size_t room)
+/* By name or number; "" leaves the group as it is. */
+static bool find_group(const char *text, gid_t *out)
 {
-    return amm_unix_listen(path, 0660, (gid_t)-1, error, room);
+    char *end;
+    unsigned long number = strtoul(text, &end, 10);
+    const struct group *found = text[0] ? getgrnam(text) : NULL;
+    bool is_number = text[0] >= '0' && text[0] <= '9' && *end == '\0' && number < UINT32_MAX;
+    *out = found ? found->gr_gid : is_number ? (gid_t)number : (gid_t)-1;
+    return !text[0] || found || is_number;
+}
+
+int state_server_open(const char *path, const char *group, char *error, size_t room)
+{
+    gid_t gid;
+    if (!find_group(group, &gid)) {
+        snprintf(error, room, "state-group: there is no group %s", group);
+        return -1;
+    }
+    return amm_unix_listen(path, 0660, gid, error, room);
 }
 
 void state_server_answer(int fd, const struct amm_client_state *state)

@@ -3,8 +3,8 @@
 
 #include "ipc/client_state.h"
 
-/* -1 with a sentence. */
-int state_server_open(const char *path, char *error, size_t room);
+/* `group` may ask, too, by name or number; "": nobody else. -1 with a sentence. */
+int state_server_open(const char *path, const char *group, char *error, size_t room);
 
 /* Answers everybody who has connected. */
 void state_server_answer(int fd, const struct amm_client_state *state);

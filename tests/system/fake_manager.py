@@ -91,7 +91,7 @@ class Manager:
         self.requests, self.checkins = [], []  # (path, headers, body), bodies that were taken
         self.time, self.forge, self.lose, self.refuse = lambda: int(time.time()), None, 0, None
         self.certificate = {}                  # more for Pki.sign
-        self.answer = {}                       # more of an answer to a check-in, once
+        self.desired, self.revision = None, 0  # (revision, set), sent until it is reported or refused
         self.operations, self.results = [], {}
         self.hash, self.seq, self.events = "", 0, []
         self.stats, self.parameters = {}, {}
@@ -223,9 +223,9 @@ class Manager:
             answer["tunnel"] = self.tunnel["hash"]
         if self.operations:
             answer["operations"] = self.operations
-        answer.update(self.answer)
-        if not answer.get("full"):
-            self.answer = {}
+        self.revision = message.get("revision", self.revision) if is_new else self.revision
+        if self.desired and self.desired[0] > self.revision and f"settings-{self.desired[0]}" not in self.results:
+            answer["revision"], answer["set"] = self.desired
         return answer
 
 
@@ -246,6 +246,8 @@ AMMER = textwrap.dedent("""\
         os.unlink(path)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     listener.bind(path)
+    os.chown(path, 0, int(re.search(r"^state-group = (\\d+)$", text, re.M).group(1)))
+    os.chmod(path, 0o660)
     listener.listen(8)
     conf.with_name("runs-" + port).write_text(str(os.getpid()))
     while True:
@@ -297,6 +299,11 @@ class Gateway:
         children = pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
         name = pathlib.Path(self.binary).name
         return next((int(c) for c in children if pathlib.Path(f"/proc/{c}/comm").read_text().strip() == name), None)
+
+    def kill(self):
+        """The privileged half, as a bad day would."""
+        self.process.kill()
+        self.process.wait(20)
 
     def stop(self):
         if self.process and self.process.poll() is None:

@@ -2,8 +2,12 @@
 what survives a kill. All on loopback; no tun, no namespace."""
 import json
 import os
+import pathlib
+import re
+import shutil
 import signal
 import subprocess
+import tempfile
 import time
 
 import pytest
@@ -91,27 +95,29 @@ def test_forged_times_are_refused(manager, gateway, forge):
     assert "simpleenroll" not in manager.paths()
 
 
+@pytest.mark.slow
 def test_settings_of_the_server_are_taken_whole_or_not_at_all(manager, gateway):
     gateway.start()
     checked_in(manager)
-    manager.answer = {"revision": 5, "set": {"60003": 600, "1154": "gate"}, "operations": [{"id": "c1", "kind": "check-in"}]}
+    manager.desired = (5, {"60003": 600, "1154": "gate"})
     gateway.process.send_signal(signal.SIGHUP)  # nothing to it
-    os.kill(gateway.core(), signal.SIGKILL)     # a new core checks in at once, with everything
+    restart(gateway)
     wait("taken", lambda: manager.parameters.get("60003") == 600)
     wait("revision", lambda: any(c.get("revision") == 5 for c in manager.checkins))
-    manager.answer = {"revision": 6, "set": {"60003": 601, "10034": 7}}
-    manager.operations = [{"id": "c2", "kind": "check-in"}]
-    wait("why", lambda: "settings-6" in manager.results, 30) if restart(gateway) else None
+    manager.desired = (6, {"60003": 601, "10034": 7})
+    restart(gateway)
+    wait("why", lambda: "settings-6" in manager.results, 30)
     assert manager.results["settings-6"][0]["state"] == "failed" and "10034" in manager.results["settings-6"][0]["text"]
     assert manager.parameters["60003"] == 600
     assert all(c.get("revision") != 6 for c in manager.checkins)
 
 
 def restart(gateway):
-    os.kill(gateway.core(), signal.SIGKILL)
-    return True
+    """A new core checks in at once, with everything."""
+    os.kill(wait("a core", gateway.core), signal.SIGKILL)
 
 
+@pytest.mark.slow
 def test_a_lost_answer_is_repeated_and_nothing_is_done_twice(manager, gateway):
     manager.lose = 1
     manager.operations = [{"id": "d1", "kind": "diagnostics"}]
@@ -138,6 +144,7 @@ def test_a_reboot_is_done_once_and_reported_after_it(manager, gateway):
     assert gateway.process.poll() is None
 
 
+@pytest.mark.slow
 def test_an_unknown_operation_is_refused(manager, gateway):
     manager.operations = [{"id": "u1", "kind": "upgrade"}, {"id": "u2", "kind": "tunnel", "args": {"minutes": 0}}]
     gateway.start()
@@ -147,11 +154,12 @@ def test_an_unknown_operation_is_refused(manager, gateway):
 
 def test_the_tunnel_moves_and_comes_back(manager, gateway, keys):
     manager.tunnel = tunnel_settings(keys)
-    manager.answer = {"revision": 1, "set": {"60001": "Enable"}}
+    manager.desired = (1, {"60001": "Enable"})
     gateway.start()
     wait("up", lambda: gateway.status().get("tunnel", {}).get("state") == "up", 30)
-    conf = (gateway.run_folder / "ammer-0.conf").read_text()
-    assert "remote = 127.0.0.1 1190 udp" in conf and "server-name = amm-server" in conf
+    conf = gateway.run_folder / "ammer-0.conf"
+    assert "remote = 127.0.0.1 1190 udp" in conf.read_text() and "server-name = amm-server" in conf.read_text()
+    subprocess.run([BIN / "ammer", "--config", conf, "--check-config"], check=True)
     first = int((gateway.run_folder / "runs-1190").read_text())
     # The core dies, ammer does not.
     old = gateway.core()
@@ -160,7 +168,7 @@ def test_the_tunnel_moves_and_comes_back(manager, gateway, keys):
     wait("up again", lambda: gateway.status().get("tunnel", {}).get("state") == "up", 20)
     assert int((gateway.run_folder / "runs-1190").read_text()) == first and os.path.exists(f"/proc/{first}")
     # Make before break.
-    manager.answer = {"revision": 2, "set": {"10034": 1191}}
+    manager.desired = (2, {"10034": 1191})
     restart(gateway)
     wait("moved", lambda: (t := gateway.status().get("tunnel", {})).get("port") == 1191 and t["state"] == "up", 30)
     wait("the old one ended", lambda: not os.path.exists(f"/proc/{first}"))
@@ -168,6 +176,12 @@ def test_the_tunnel_moves_and_comes_back(manager, gateway, keys):
     second = int((gateway.run_folder / "runs-1191").read_text())
     os.kill(second, signal.SIGKILL)
     wait("again", lambda: int((gateway.run_folder / "runs-1191").read_text()) != second, 20)
+    # The whole program is killed: the next one ends what is left of the former.
+    third = wait("third", lambda: (p := int((gateway.run_folder / "runs-1191").read_text())) != second and p)
+    gateway.kill()
+    gateway.start()
+    wait("the leftover is gone", lambda: not os.path.exists(f"/proc/{third}"))
+    wait("up once more", lambda: gateway.status().get("tunnel", {}).get("state") == "up", 30)
     # A fatal answer ends it.
     manager.refuse = lambda path: (403, {"error": "revoked", "text": "revoked", "fatal": True}) if path == "/checkin" else None
     restart(gateway)
@@ -178,11 +192,11 @@ def test_the_tunnel_moves_and_comes_back(manager, gateway, keys):
 @pytest.mark.slow
 def test_a_move_that_fails_comes_back(manager, gateway, keys):
     manager.tunnel = tunnel_settings(keys)
-    manager.answer = {"revision": 1, "set": {"60001": "Enable"}}
+    manager.desired = (1, {"60001": "Enable"})
     gateway.start()
     wait("up", lambda: gateway.status().get("tunnel", {}).get("state") == "up", 30)
     (gateway.run_folder / "down-1192").touch()
-    manager.answer = {"revision": 2, "set": {"10034": 1192}}
+    manager.desired = (2, {"10034": 1192})
     restart(gateway)
     wait("moving", lambda: gateway.status().get("tunnel", {}).get("moving"), 30)
     wait("said so", lambda: "settings-2" in manager.results, 90)
@@ -192,16 +206,42 @@ def test_a_move_that_fails_comes_back(manager, gateway, keys):
     wait("reported", lambda: manager.parameters["10034"] == 1190)
 
 
+def test_the_core_is_nobody(manager, keys):
+    """The unprivileged half owns its folders and nothing else; ammer is started by the other one."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="amm-gateway-"))
+    folder.chmod(0o755)
+    manager.tunnel = tunnel_settings(keys)
+    manager.desired = (1, {"60001": "Enable"})
+    box = Gateway(ACEMANAGER, folder / "gateway", manager.url, user="nobody")
+    box.label(token(keys))
+    (box.folder / "label").chmod(0o644)
+    try:
+        box.start()
+        wait("up", lambda: box.status().get("tunnel", {}).get("state") == "up", 30)
+        status = pathlib.Path(f"/proc/{box.core()}/status").read_text()
+        assert re.search(r"^Uid:\t65534\t65534\t65534\t65534$", status, re.M)
+        assert re.search(r"^CapEff:\t0000000000000400$", status, re.M)  # CAP_NET_BIND_SERVICE
+        assert re.search(r"^NoNewPrivs:\t1$", status, re.M)
+        assert (box.state / "gateway.key").stat().st_mode & 0o777 == 0o600
+        assert box.stop() == 0
+    finally:
+        box.stop()
+        shutil.rmtree(folder)
+
+
 def test_a_certificate_past_its_half_is_renewed(manager, gateway):
     manager.certificate = {"days": 90, "age": 50}
     gateway.start()
-    wait("enrolled", lambda: "simpleenroll" in manager.paths(), 20)
-    manager.certificate = {}
-    wait("renewed", lambda: "simplereenroll" in manager.paths(), 20)
     checked_in(manager)
-    assert gateway.status()["identity"]["not-after"] > time.time() + 80 * 86400
+    assert manager.paths().count("simplereenroll") == 1  # and not again and again
+    manager.certificate = {}
+    assert gateway.status()["identity"]["not-after"] < time.time() + 41 * 86400
+    gateway.stop()
+    gateway.start()
+    wait("renewed", lambda: gateway.status().get("identity", {}).get("not-after", 0) > time.time() + 80 * 86400, 20)
 
 
+@pytest.mark.slow
 def test_the_last_byte_of_a_disk(manager, gateway, tmp_path):
     """Full from the start: a clear state, nothing half-written, and all is well when there is room."""
     gateway.state.mkdir()
@@ -213,12 +253,12 @@ def test_the_last_byte_of_a_disk(manager, gateway, tmp_path):
         subprocess.run(["dd", "if=/dev/zero", f"of={filler}", "bs=4k"], stderr=subprocess.DEVNULL)
         restart(gateway)
         checked_in(manager, 2)
-        manager.answer = {"revision": 3, "set": {"1154": "full"}}
+        manager.desired = (3, {"1154": "full"})
         restart(gateway)
         wait("a clear state", lambda: "space" in gateway.status().get("storage-error", ""), 20)
         assert manager.parameters.get("1154") != "full"
         filler.unlink()
-        manager.answer = {"revision": 3, "set": {"1154": "full"}}
+        manager.desired = (3, {"1154": "full"})
         restart(gateway)
         wait("taken", lambda: manager.parameters.get("1154") == "full", 30)
         wait("good again", lambda: gateway.status().get("storage-error") == "", 20)
