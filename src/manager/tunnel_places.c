@@ -404,7 +404,7 @@ static bool bring_in_line(struct tunnel *t, struct fleet_gateway *gateway,
     if (home == 0) {
         return !should_have_place(gateway) || give_home(t, gateway, wish, error);
     }
-    if (gateway->kind == FLEET_OPENVPN) {
+    if (gateway->kind == FLEET_OPENVPN && (wish.port == 0 || wish.port == home)) {
         return way == NULL || tunnel_arrive(t, gateway);
     }
     if (wish.port == 0) {
@@ -419,8 +419,12 @@ static bool bring_in_line(struct tunnel *t, struct fleet_gateway *gateway,
 bool tunnel_needs_look(const struct tunnel *t, const struct fleet_gateway *gateway)
 {
     uint16_t home = gateway->tunnel.port;
-    if (home == 0 || gateway->kind == FLEET_OPENVPN) {
-        return home == 0 && should_have_place(gateway);
+    if (home == 0) {
+        return should_have_place(gateway);
+    }
+    if (gateway->kind == FLEET_OPENVPN) {
+        uint16_t port = wish_of(gateway).port;
+        return port != 0 && port != home;
     }
     return must_yield(gateway) || wish_of(gateway).port != home ||
            tunnel_way_find(t, gateway->id) != NULL;

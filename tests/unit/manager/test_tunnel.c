@@ -282,6 +282,9 @@ static void a_router_is_moved_at_once(void **state)
     assert_true(tunnel_move(&w->m, router, 1191, "anna@main", &w->world.error));
     tunnel_world_end(w);
     assert_string_equal(tunnel_world_file(w), "kiosk 1191 1\n");
+    assert_true(tunnel_world_desire(w, router, 1193)); /* 10034, set as for any gateway */
+    assert_string_equal(tunnel_world_file(w), "kiosk 1193 1\n");
+    assert_string_equal(desired_port(router), "1193");
 }
 
 /* ---- what is up ---- */
