@@ -11,6 +11,7 @@ def test_no_data_race(lab, monkeypatch):
     pki = Pki(lab.folder / "pki")
     server = Server(lab, pki, ports={1190: "wrap = none", 1191: "wrap = tls-crypt"}, settings="renegotiate-min = 1",
                     program=PROGRAM)
+    server.config.write_text("ping = 1\nping-restart = 4\n" + server.config.read_text())  # silence is looked for, too
     monkeypatch.setenv("TSAN_OPTIONS", f"suppressions={TOP}/tests/tsan.supp history_size=4")
     # The sanitizer's own thread keeps a process from entering other mount namespaces, so no namespace is named.
     server.config.write_text(server.config.read_text().replace(f"namespace = {server.tunnels}", "namespace = host"))
