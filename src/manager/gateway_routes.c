@@ -1,6 +1,7 @@
 /* /api/v1/gateways */
 #include "crypto/identity.h"
 #include "enrolment.h"
+#include "events.h"
 #include "fleet_module.h"
 #include "gateway_query.h"
 #include "manager/job.h"
@@ -473,6 +474,10 @@ static void quarantine(struct job *job)
         job_fleet_error(job, &error);
         return;
     }
+    if (!event_add(job->m->fleet, gateway, "quarantined", reason, NULL, job->m->now.wall)) {
+        job_store_error(job, AMM_STORE_FAILED);
+        return;
+    }
     audit_gateway(job, gateway, reason);
     job_json(job, 200, gateway_to_json_whole(job->m->fleet, gateway, job->m->now.wall));
 }
@@ -493,6 +498,10 @@ static void release(struct job *job)
                                   &error) ||
         !fleet_gateway_restart_numbers(job->m->fleet, gateway, &error)) {
         job_fleet_error(job, &error);
+        return;
+    }
+    if (!event_add(job->m->fleet, gateway, "released", "", NULL, job->m->now.wall)) {
+        job_store_error(job, AMM_STORE_FAILED);
         return;
     }
     audit_gateway(job, gateway, "released");

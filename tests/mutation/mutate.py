@@ -670,6 +670,63 @@ TABLE = [
         ("notes_undo(m, &core->undo, 0);", ""),
         ("    amm_store_back(m->store);\n", ""),
     ]),
+    ("src/manager/checkin_rules.c", [MANAGER + "checkin_rules"], [
+        ("v.is_clone = boot < last->boot;", "v.is_clone = boot > last->boot;"),
+        ("v.is_clone = message->digest != last->digest;", "v.is_clone = false;"),
+        ("boot > last->boot || stale", "stale"),
+        ("stale >= CHECKIN_STALE_MAX", "false"),
+        ("v.age = CHECKIN_OLD;", "v.age = CHECKIN_NEW;"),
+        ("v.age = CHECKIN_REPEAT;", "v.age = CHECKIN_NEW;"),
+        ("message->seq > last->seq", "message->seq >= last->seq"),
+    ]),
+    ("src/manager/checkin.c", [MANAGER + "checkin", MANAGER + "checkin_lossy"], [
+        ("event->id > gateway->events_seen &&", "true &&"),
+        ("strcmp(message->base, gateway->hash) != 0", "false"),
+        ("if (revision != gateway->revision) {", "if (false) {"),
+        ("age != CHECKIN_NEW || take_new", "take_new"),
+        ("age != CHECKIN_OLD && strcmp", "age == CHECKIN_NEW && strcmp"),
+        ('json_object_del(message->stats, "ManagementTunnel-IPAddress");', ""),
+        ("*quarantined = gateway->access == FLEET_QUARANTINED;", ""),
+    ]),
+    ("src/manager/checkin_service.c", [MANAGER + "fleet_api"], [
+        ("if (!job->client) {", "if (false) {"),
+        ("if (!fleet_gateway_is_admitted(gateway)) {", "if (false) {"),
+        ("if (paid - now > CHECKIN_BURST) {", "if (false) {"),
+    ]),
+    ("src/manager/operations.c", [MANAGER + "checkin", MANAGER + "fleet_api"], [
+        ("operation.gateway_id == gateway->id && operation.ended_at == 0", "operation.ended_at == 0"),
+        ("operation.gateway_id == gateway->id && operation.ended_at == 0", "operation.gateway_id == gateway->id"),
+        ("operation->state != OPERATION_QUEUED", "false"),
+        ("open[i].expires_at > now", "true"),
+    ]),
+    ("src/manager/parameters.c", [MANAGER + "checkin", MANAGER + "fleet"], [
+        ("server_may && desired && at > desired->at", "server_may && desired && at >= desired->at"),
+        ("server_may && desired && at > desired->at", "server_may && desired && true"),
+        ("!desired->local && fleet_desired", "fleet_desired"),
+        ("at = at > now ? now : at;", ""),
+        ("gateway->revision == gateway->revision_failed", "false"),
+        ("if (!amm_msci_may_set(out->msci, AMM_MSCI_FROM_SERVER, text)) {", "if (false) {"),
+    ]),
+    ("src/manager/fleet_module.c", [MANAGER + "fleet_api"], [
+        ("job_allows(job, ACCESS_VIEW, &place) ? mark : 0", "mark"),
+    ]),
+    ("src/manager/gateway_routes.c", [MANAGER + "fleet_api"], [
+        ("if (!job_demand(job, ACCESS_OPERATE, &place, \"group\")) {", "if (false) {"),
+        ("!job_allows(job, ACCESS_VIEW, &place)) {", "false) {"),
+    ]),
+    ("src/manager/operation_routes.c", [MANAGER + "fleet_api"], [
+        ("if (!job_demand(job, action, &place, NULL)) {", "if (false) {"),
+        ("strcmp(job_text(job, \"confirm\", \"\"), gateway->name) != 0", "false"),
+        ("gateway && gateway->group->mark == mark &&", "gateway &&"),
+    ]),
+    ("src/manager/event_routes.c", [MANAGER + "fleet_api"], [
+        ("gateway && gateway->group->mark == mark &&", "gateway &&"),
+    ]),
+    ("src/manager/fleet_gateway.c", [MANAGER + "fleet", MANAGER + "checkin"], [
+        ("if (group->tenant != gateway->group->tenant) {", "if (false) {"),
+        ("!other || other == but ||", "true ||"),
+        ("tenant->gateways_max != 0 && tenant->n_gateways >= tenant->gateways_max", "false"),
+    ]),
 ]
 
 

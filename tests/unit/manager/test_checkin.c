@@ -249,7 +249,11 @@ static void a_set_that_cannot_be_taken_is_not_offered_again(void **state)
     assert_int_equal(gateway->sync, FLEET_SYNC_TO_GATEWAY);
     assert_int_equal(count_events(world, id, "settings-failed"), 1);
     world_restart(world);
-    expect(world_checkin(world, id, "{\"v\":1,\"seq\":4,\"base\":\"" A "\",\"hash\":\"" A "\"}"),
+    /* Words about a set that is history change nothing. */
+    expect(world_checkin(world, id,
+                         "{\"v\":1,\"seq\":4,\"base\":\"" A "\",\"hash\":\"" A
+                         "\",\"results\":[{\"id\":\"settings-9\",\"state\":\"done\","
+                         "\"text\":\"\"}]}"),
            "{\"seq\": 4}", "set revision");
     /* Until somebody wants something else, or the same once more. */
     world_begin(world);
@@ -368,6 +372,34 @@ static void the_newest_change_wins(void **state)
         world_commit(world);
         json_decref(values);
     }
+}
+
+/* A clock that is ahead must not win over all that is said later. */
+static void a_clock_in_the_future_is_held_at_now(void **state)
+{
+    struct world *world = *state;
+    struct fleet_gateway *gateway = world_gateway(world, "gw");
+    json_t *values = json_loads("{\"60008\": 30}", 0, NULL);
+    for (unsigned i = 0; i < 2; i++) {
+        world_begin(world);
+        assert_true(parameters_set_template(world->fleet, gateway->group, values, "anna",
+                                            world->now, &world->error));
+        world_commit(world);
+        const struct fleet_desired *desired = fleet_desired(gateway, 60008, NULL);
+        assert_false(desired->local);
+        world->now += 100;
+        if (i == 0) {
+            expect(world_checkin(world, gateway->id,
+                                 "{\"v\":1,\"seq\":1,\"base\":\"\",\"hash\":\"" A
+                                 "\",\"time\":1999999999,\"clock\":\"gps\",\"parameters\":{"
+                                 "\"60008\":40},\"changes\":[{\"id\":60008,\"value\":40,\"at\":"
+                                 "1999999999,\"by\":\"user\"}]}"),
+                   "{}", "set");
+            assert_true(fleet_desired(gateway, 60008, NULL)->local);
+        }
+        world->now += 100;
+    }
+    json_decref(values);
 }
 
 /* Applied on the page, waits for its reboot: the server must not activate it behind the user. */
@@ -653,6 +685,7 @@ int main(void)
         T(revisions_go_on_above_what_the_gateway_took),
         T(a_set_that_was_taken_without_effect_is_offered_anew),
         T(the_newest_change_wins),
+        T(a_clock_in_the_future_is_held_at_now),
         T(a_local_change_that_waits_for_a_reboot_is_not_sent_back),
         T(operations_are_sent_until_a_result_comes),
         T(operations_expire_and_are_cancelled_until_taken),

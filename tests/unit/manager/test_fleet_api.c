@@ -64,6 +64,26 @@ static const char *text_at(const json_t *list, size_t i, const char *name)
     return text ? text : "";
 }
 
+/* Admits a gateway, with a certificate of that key. */
+struct admitting {
+    int64_t id;
+    uint8_t key;
+    int64_t not_after, revoked_at;
+};
+
+static void admit(struct manager *m, void *context)
+{
+    const struct admitting *what = context;
+    struct fleet_gateway *gateway = fleet_gateway_find(m->fleet, what->id);
+    struct fleet_identity identity = {.id = what->key,
+                                      .not_after = what->not_after,
+                                      .revoked_at = what->revoked_at,
+                                      .key_hash = {what->key}};
+    assert_true(
+        fleet_gateway_set_access(m->fleet, gateway, FLEET_ADMITTED, NULL, m->now.wall, NULL));
+    assert_non_null(fleet_identity_put(m->fleet, gateway, &identity));
+}
+
 /* ---- gateways ---- */
 
 static void a_gateway_is_added_changed_moved_and_found(void **state)
@@ -146,6 +166,11 @@ static void a_tenant_sees_nothing_of_another(void **state)
     make_user(world, "anna", acme, ROLE_TENANT_ADMIN, acme, 0);
     ask(state, 201, "POST", "/api/v1/gateways", "{\"name\":\"secret-1\",\"serial\":\"SX\"}");
     ask(state, 200, "PATCH", "/api/v1/gateways/1/parameters", "{\"values\":{\"60008\":30}}");
+    struct admitting admitting = {1, 7, world->m.now.wall + 1000, 0};
+    core_unit(&world->m, admit, &admitting);
+    ask(state, 200, "POST", "/api/v1/gateways/1/quarantine", "{\"reason\":\"secret\"}");
+    ask(state, 200, "GET", "/api/v1/events", NULL);
+    assert_int_equal(json_array_size(items(world)), 1);
     ask(state, 201, "POST", "/api/v1/gateways/1/operations", "{\"kind\":\"reboot\"}");
     char operation[64];
     snprintf(operation, sizeof operation, "/api/v1/operations/%s", member(world, "id"));
@@ -209,6 +234,10 @@ static void a_branch_is_all_that_its_operator_sees(void **state)
         ask(state, 201, "POST", "/api/v1/gateways", body);
         snprintf(body, sizeof body, "/api/v1/gateways/%u/operations", i + 1);
         ask(state, 201, "POST", body, "{\"kind\":\"reboot\"}");
+        struct admitting admitting = {i + 1, (uint8_t)(7 + i), world->m.now.wall + 1000, 0};
+        core_unit(&world->m, admit, &admitting);
+        snprintf(body, sizeof body, "/api/v1/gateways/%u/quarantine", i + 1);
+        ask(state, 200, "POST", body, "{}");
     }
     struct caller ben = {.cookie = log_in(world, "ben")};
     assert_int_equal(call(world, &ben, "GET", "/api/v1/gateways", NULL), 200);
@@ -216,6 +245,9 @@ static void a_branch_is_all_that_its_operator_sees(void **state)
     assert_string_equal(text_at(items(world), 0, "name"), "gw-1");
     assert_int_equal(call(world, &ben, "GET", "/api/v1/operations", NULL), 200);
     assert_int_equal(json_array_size(items(world)), 1);
+    assert_int_equal(call(world, &ben, "GET", "/api/v1/events", NULL), 200);
+    assert_int_equal(json_array_size(items(world)), 1);
+    assert_string_equal(text_at(items(world), 0, "name"), "gw-1");
     assert_int_equal(call(world, &ben, "GET", "/api/v1/gateways/3", NULL), 404);
     assert_int_equal(
         call(world, &ben, "PATCH", "/api/v1/gateways/2/parameters", "{\"values\":{\"60008\":30}}"),
@@ -304,25 +336,6 @@ static void what_cannot_be_undone_wants_the_name_once_more(void **state)
 }
 
 /* ---- check-ins ---- */
-
-struct admitting {
-    int64_t id;
-    uint8_t key;
-    int64_t not_after, revoked_at;
-};
-
-static void admit(struct manager *m, void *context)
-{
-    const struct admitting *what = context;
-    struct fleet_gateway *gateway = fleet_gateway_find(m->fleet, what->id);
-    struct fleet_identity identity = {.id = what->key,
-                                      .not_after = what->not_after,
-                                      .revoked_at = what->revoked_at,
-                                      .key_hash = {what->key}};
-    assert_true(
-        fleet_gateway_set_access(m->fleet, gateway, FLEET_ADMITTED, NULL, m->now.wall, NULL));
-    assert_non_null(fleet_identity_put(m->fleet, gateway, &identity));
-}
 
 static void take(void *context, const struct job *job, const struct amm_http_reply *reply)
 {
