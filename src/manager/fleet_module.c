@@ -17,14 +17,15 @@
 enum {
     LATE_SHARE = 30,       /* seconds in which all gateways have been looked at */
     EXPIRE_AT_ONCE = 32,   /* operations a second */
-    EVENTS_AT_ONCE = 1000, /* deleted a second */
+    EVENTS_AT_ONCE = 1000, /* deleted at once */
+    EVENTS_EVERY = 10,
     EVENTS_KEPT = 90 * 86400,
     IDENTITIES_EVERY = 3600,
     CERTIFICATE_MAX = 65536,
 };
 
 static struct manager_timer tick;
-static int64_t identities_at;
+static int64_t identities_at, events_at; /* wall seconds: when it is their turn */
 
 /* ---- the event stream ---- */
 
@@ -98,7 +99,10 @@ static void every_second(struct manager *m, struct manager_timer *timer)
         return;
     }
     operations_expire(m->fleet, m->now.wall, EXPIRE_AT_ONCE);
-    events_expire(m->fleet, m->now.wall - EVENTS_KEPT, EVENTS_AT_ONCE);
+    if (m->now.wall >= events_at) {
+        events_at = m->now.wall + EVENTS_EVERY;
+        events_expire(m->fleet, m->now.wall - EVENTS_KEPT, EVENTS_AT_ONCE);
+    }
     if (m->now.wall >= identities_at) {
         identities_at = m->now.wall + IDENTITIES_EVERY;
         fleet_identity_expire(m->fleet, m->now.wall);

@@ -8,7 +8,7 @@ import threading
 import time
 
 import pytest
-from enrolling import Gateway, Manager
+from enrolling import Gateway, Manager, UnixConnection
 
 
 @pytest.fixture
@@ -153,6 +153,42 @@ def test_two_copies_are_told_from_one(manager, tmp_path):
     assert (status, answer["error"]) == (403, "quarantined")
     shown = manager.api("GET", f"/gateways/{box.id}").json
     assert shown["access"] == "quarantined" and shown["clone"] and "start 7" in shown["access_reason"]
+
+
+def test_a_browser_is_told_as_it_happens(manager, tmp_path):
+    box = Box(manager, tmp_path, "SN-5")
+    box.check_in()
+    stream = UnixConnection(manager.socket)
+    stream.request("GET", "/api/v1/events/stream")
+    answer = stream.getresponse()
+    assert answer.status == 200
+    box.next = 2
+    told, kind = {}, None
+
+    def read():
+        nonlocal kind
+        while not {"gateway", "event"} <= told.keys():
+            line = answer.readline().decode().strip()
+            kind = line[7:] if line.startswith("event: ") else kind
+            if line.startswith("data: ") and kind:
+                told.setdefault(kind, json.loads(line[6:]))
+    reader = threading.Thread(target=read)
+    reader.start()
+    manager.wait(lambda: box.check_in()[0] == 200 and not reader.is_alive())
+    assert told["event"]["kind"] == "tick" and told["event"]["gateway"] == box.id
+    assert told["gateway"]["name"] == "SN-5" and "check-in" in told["gateway"]["changes"]
+    stream.close()
+
+
+def test_a_gateway_that_is_removed_is_unknown(manager, tmp_path):
+    box = Box(manager, tmp_path, "SN-6")
+    box.next = 3
+    assert box.check_in()[0] == 200
+    assert manager.api("DELETE", f"/gateways/{box.id}").status == 204
+    assert manager.api("GET", f"/gateways/{box.id}").status == 404
+    assert manager.api("GET", "/events?kind=tick").json["items"] == []
+    status, answer = box.check_in()
+    assert status == 403 and answer["error"] == "unknown-certificate" and answer["fatal"], answer
 
 
 def drive(box, stop):
