@@ -86,7 +86,7 @@ def token(pki, secret=bytes(range(16))):
 class Manager:
     """Members may be changed at any time; `lose` answers are computed, and the connection is closed instead."""
 
-    def __init__(self, pki, port=0):
+    def __init__(self, pki, port=0, address="127.0.0.1"):
         self.pki, self.lock = pki, threading.Lock()
         self.requests, self.checkins = [], []  # (path, headers, body), bodies that were taken
         self.time, self.forge, self.lose, self.refuse = lambda: int(time.time()), None, 0, None
@@ -126,7 +126,7 @@ class Manager:
             def handle_error(self, *_):
                 pass
 
-        self.server = Server(("127.0.0.1", port), Handler)
+        self.server = Server((address, port), Handler)
         self.port = self.server.server_address[1]
         self.url = f"https://127.0.0.1:{self.port}"
         threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
