@@ -311,7 +311,8 @@ static void a_newer_tunnel_takes_over_without_a_gap(void **state)
     leave(w, gateway, 1190, 1, "replaced");
     assert_int_equal(gateway->tunnel.up_port, 1190);
     join(w, gateway, 1190, 3, "192.0.2.1:40002"); /* the first one's lane again */
-    leave(w, gateway, 1190, 1, "silent");         /* news of that one, late */
+    leave(w, gateway, 1190, 2, "replaced");
+    leave(w, gateway, 1190, 1, "silent"); /* news of that one, late */
     assert_int_equal(gateway->tunnel.up_port, 1190);
     assert_int_equal(tunnel_world_events(w, gateway, "tunnel-down"), 0);
 }
