@@ -79,6 +79,16 @@ static bool check_new(struct fleet *fleet, const struct fleet_gateway_new *what,
                             "A gateway's name has 1 to %d letters, digits and - _ .",
                             FLEET_NAME_MAX);
     }
+    struct fleet_gateway named = {.name = (char *)(uintptr_t)what->name, .group = what->group};
+    char tunnel_name[FLEET_TUNNEL_NAME];
+    fleet_tunnel_name(&named, tunnel_name);
+    if (strlen(tunnel_name) > FLEET_COMMON_NAME_MAX) {
+        return fleet_refuse(error, 400, "bad-name", "name",
+                            "With its tenant it is \"%s\" in certificates, which have room for %d "
+                            "characters: at most %d for the name here.",
+                            tunnel_name, FLEET_COMMON_NAME_MAX,
+                            FLEET_COMMON_NAME_MAX - 1 - (int)strlen(tenant->slug));
+    }
     if (!check_texts(serial, note, error)) {
         return false;
     }

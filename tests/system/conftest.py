@@ -49,3 +49,12 @@ def pki(tmp_path_factory):
         if os.stat(part).st_uid == 0 and part != pathlib.Path("/tmp") and str(part).startswith("/tmp"):
             part.chmod(0o755)  # the server's own user reads what is public in it
     return lab_module.Pki(folder / "pki")
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """tests/browser with what it takes from npm."""
+    folder = lab_module.TOP / "tests" / "browser"
+    if not (folder / "node_modules").exists():
+        lab_module.run("npm", "ci", "--prefix", folder, "--ignore-scripts", "--no-audit", "--no-fund", timeout=120)
+    return folder

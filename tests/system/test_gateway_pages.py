@@ -130,15 +130,6 @@ def test_the_first_password_is_on_the_label_and_nowhere_else(gateway):
     assert password not in gateway.process.log
 
 
-@pytest.fixture(scope="session")
-def browser():
-    """tests/browser with what it takes from npm."""
-    folder = TOP / "tests" / "browser"
-    if not (folder / "node_modules").exists():
-        run("npm", "ci", "--prefix", folder, "--ignore-scripts", "--no-audit", "--no-fund", timeout=120)
-    return folder
-
-
 @pytest.mark.parametrize("how", ("reboot", pytest.param("activate", marks=pytest.mark.slow)))
 def test_a_person_enables_the_tunnel_in_a_browser(gateway, browser, how):
     """Services > MSCI > Enable, 1192, Apply, then Activate now or Reboot. No server here: the tunnel waits."""

@@ -403,6 +403,11 @@ static void one_name_and_one_serial_number_are_one_gateway(void **state)
     char name[FLEET_TUNNEL_NAME];
     fleet_tunnel_name(twin, name);
     assert_string_equal(name, "gw@acme");
+    /* Both must fit into a certificate's common name: 59 and "@acme". */
+    what.serial = NULL;
+    what.name = "01234567890123456789012345678901234567890123456789012345678x";
+    assert_null(fleet_gateway_add(world->fleet, &what, world->now, &world->error));
+    assert_string_equal(world->error.field, "name");
     what.name = "gw2";
     what.serial = "1";
     assert_null(fleet_gateway_add(world->fleet, &what, world->now, &world->error));
