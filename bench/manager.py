@@ -79,7 +79,6 @@ def checkins(figures, fleet, runs):
     for _ in range(runs):
         lines = [fleet.load("first:480:32", phase) for phase in ("full:4000:64", "resumed:9000:128", "kept:12000:480")]
         for line, kind in zip(lines, found):
-            commits = line[kind]["checkins"] / max(line[kind]["commits"], 1) if "commits" in line[kind] else 0
             found[kind].append(line[kind]["per_cpu_s"])
             say(f"{kind}: {line[kind]['per_cpu_s']:.0f} for a CPU second of ammd, {line[kind]['per_s']:.0f} a second on this "
                 f"machine, p95 {line[kind]['p95_ms']:.0f} ms")
