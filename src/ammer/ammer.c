@@ -502,7 +502,7 @@ static bool open_client(struct ammer *a, const char *version)
         .tls = &amm_tls_openssl,
         .tls_context = a->credentials->tls,
     };
-    a->aead = amm_aead_new(AMM_AEAD_BEST, 8);
+    a->aead = amm_aead_new(AMM_AEAD_LIGHT, 8);
     a->client = a->aead ? amm_client_new(&config, &env, a->aead, &a->drops, a->now) : NULL;
     return a->client != NULL;
 }

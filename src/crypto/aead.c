@@ -20,6 +20,7 @@ struct amm_aead {
     uint8_t *expanded;
     size_t sets;
     uint64_t clock;
+    uint64_t until_best; /* bytes; 0: it does not change any more */
 };
 
 static const struct {
@@ -72,12 +73,25 @@ static bool choose_backend(struct amm_aead *aead, enum amm_aead_backend wanted)
         }
 #endif
         return open_backend(aead, &aead_openssl);
+    case AMM_AEAD_LIGHT:
+        aead->until_best = AMM_AEAD_LIGHT_BYTES;
+        return open_backend(aead, &aead_openssl);
     case AMM_AEAD_OPENSSL:
         return open_backend(aead, &aead_openssl);
     case AMM_AEAD_NULL:
         return open_backend(aead, &aead_null);
     }
     return false;
+}
+
+static uint8_t *new_expanded(const struct aead_backend *backend, size_t sets)
+{
+    size_t size = sets * WAYS * backend->expanded_size;
+    uint8_t *expanded = aligned_alloc(CACHE_LINE, size);
+    if (expanded) {
+        memset(expanded, 0, size);
+    }
+    return expanded;
 }
 
 struct amm_aead *amm_aead_new(enum amm_aead_backend backend, size_t cache)
@@ -91,17 +105,9 @@ struct amm_aead *amm_aead_new(enum amm_aead_backend backend, size_t cache)
         return NULL;
     }
     aead->sets = cache > WAYS ? (cache + WAYS - 1) / WAYS : 1;
-    size_t places = aead->sets * WAYS;
-    size_t size = places * aead->backend->expanded_size;
-    aead->places = calloc(places, sizeof *aead->places);
-    aead->expanded = aligned_alloc(CACHE_LINE, size);
-    if (!aead->places || !aead->expanded) {
-        free(aead->expanded);
-        aead->expanded = NULL;
-        return amm_aead_free(aead);
-    }
-    memset(aead->expanded, 0, size);
-    return aead;
+    aead->places = calloc(aead->sets * WAYS, sizeof *aead->places);
+    aead->expanded = new_expanded(aead->backend, aead->sets);
+    return aead->places && aead->expanded ? aead : amm_aead_free(aead);
 }
 
 static void *expanded_at(const struct amm_aead *aead, size_t place)
@@ -109,19 +115,48 @@ static void *expanded_at(const struct amm_aead *aead, size_t place)
     return aead->expanded + place * aead->backend->expanded_size;
 }
 
-struct amm_aead *amm_aead_free(struct amm_aead *aead)
+static void close_backend(struct amm_aead *aead)
 {
-    if (!aead) {
-        return NULL;
-    }
-    for (size_t i = 0; aead->expanded && i < aead->sets * WAYS; i++) {
+    for (size_t i = 0; aead->places && aead->expanded && i < aead->sets * WAYS; i++) {
         aead->backend->forget(expanded_at(aead, i));
+        aead->places[i] = (struct place){0};
     }
     aead->backend->close(aead->state);
     free(aead->expanded);
-    free(aead->places);
-    free(aead);
+}
+
+struct amm_aead *amm_aead_free(struct amm_aead *aead)
+{
+    if (aead) {
+        close_backend(aead);
+        free(aead->places);
+        free(aead);
+    }
     return NULL;
+}
+
+/* Counts what a light one has done; keys are expanded anew by the best one. Where that is not to be
+ * had it stays as it is. */
+static void note_work(struct amm_aead *aead, size_t len)
+{
+    if (aead->until_best == 0) {
+        return;
+    }
+    aead->until_best -= len < aead->until_best ? len : aead->until_best;
+    if (aead->until_best > 0) {
+        return;
+    }
+    struct amm_aead best = {.sets = aead->sets, .places = aead->places, .clock = aead->clock};
+    if (!choose_backend(&best, AMM_AEAD_BEST)) {
+        return;
+    }
+    best.expanded = best.backend != aead->backend ? new_expanded(best.backend, best.sets) : NULL;
+    if (!best.expanded) {
+        best.backend->close(best.state);
+        return;
+    }
+    close_backend(aead);
+    *aead = best;
 }
 
 const char *amm_aead_name(const struct amm_aead *aead)
@@ -161,6 +196,7 @@ void amm_aead_seal(struct amm_aead *aead, const struct amm_aead_key *key,
                    const uint8_t nonce[AMM_AEAD_NONCE], struct amm_view aad, uint8_t *text,
                    size_t len, uint8_t tag[AMM_AEAD_TAG])
 {
+    note_work(aead, len);
     void *expanded = expanded_key(aead, key);
     struct amm_span span = {text, len};
     if (!expanded || !aead->backend->seal(aead->state, expanded, key, nonce, aad, span, tag)) {
@@ -174,6 +210,7 @@ bool amm_aead_open(struct amm_aead *aead, const struct amm_aead_key *key,
                    const uint8_t nonce[AMM_AEAD_NONCE], struct amm_view aad, uint8_t *text,
                    size_t len, const uint8_t tag[AMM_AEAD_TAG])
 {
+    note_work(aead, len);
     void *expanded = expanded_key(aead, key);
     struct amm_span span = {text, len};
     return expanded && aead->backend->unseal(aead->state, expanded, key, nonce, aad, span, tag);

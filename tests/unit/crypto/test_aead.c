@@ -182,6 +182,41 @@ static void a_key_without_cipher_or_serial_seals_nothing(void **state)
     }
 }
 
+/* What was sealed with one library opens with the other, the keys in the cache included. */
+static void a_light_one_changes_its_library_between_two_packets(void **state)
+{
+    (void)state;
+    struct amm_seeded_random seeded;
+    amm_seeded_random_init(&seeded, 6);
+    struct amm_random random = amm_seeded_random(&seeded);
+    struct amm_aead *light = amm_aead_new(AMM_AEAD_LIGHT, 8);
+    struct amm_aead *best = amm_aead_new(AMM_AEAD_BEST, 8);
+    struct amm_aead *reference = amm_aead_new(AMM_AEAD_OPENSSL, 8);
+    static uint8_t bulk[1024 * 1024];
+    uint8_t nonce[AMM_AEAD_NONCE] = {0}, tag[AMM_AEAD_TAG];
+    struct packet packets[CIPHERS];
+    for (size_t i = 0; i < CIPHERS; i++) {
+        packets[i] = random_packet(&random, ciphers[i], i + 1);
+        seal(light, &packets[i]);
+    }
+    assert_string_equal(amm_aead_name(light), "openssl");
+    size_t all = AMM_AEAD_LIGHT_BYTES / sizeof bulk;
+    for (size_t i = 0; i < all; i++) {
+        amm_aead_seal(light, &packets[0].key, nonce, amm_view(NULL, 0), bulk, sizeof bulk, tag);
+    }
+    assert_string_equal(amm_aead_name(light), amm_aead_name(best));
+    for (size_t i = 0; i < CIPHERS; i++) {
+        struct packet again = random_packet(&random, ciphers[i], i + 1);
+        again.key = packets[i].key;
+        assert_true(opens(light, &packets[i]));
+        seal(light, &again);
+        assert_true(opens(reference, &again));
+    }
+    amm_aead_free(light);
+    amm_aead_free(best);
+    amm_aead_free(reference);
+}
+
 static void ciphers_have_names(void **state)
 {
     (void)state;
@@ -220,6 +255,7 @@ int main(void)
         cmocka_unit_test(more_keys_than_places_still_work),
         cmocka_unit_test(a_forgotten_serial_takes_the_new_key),
         cmocka_unit_test(a_key_without_cipher_or_serial_seals_nothing),
+        cmocka_unit_test(a_light_one_changes_its_library_between_two_packets),
         cmocka_unit_test(ciphers_have_names),
         cmocka_unit_test(backends_have_names),
     };

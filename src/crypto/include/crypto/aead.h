@@ -40,11 +40,15 @@ struct amm_aead_key {
 };
 
 enum amm_aead_backend {
-    AMM_AEAD_BEST,    /* ipsec-mb where the CPU and the build have it, else OpenSSL */
+    AMM_AEAD_BEST,  /* ipsec-mb where the CPU and the build have it, else OpenSSL */
+    AMM_AEAD_LIGHT, /* OpenSSL, and the best one from the first AMM_AEAD_LIGHT_BYTES on: for a small
+                       machine with little to do, as the best one takes 2 MiB */
     AMM_AEAD_OPENSSL, /* reference */
     AMM_AEAD_NULL, /* tests only: no secrecy, a keyed checksum as the tag, so that wrong keys still
                       fail */
 };
+
+enum { AMM_AEAD_LIGHT_BYTES = 32 * 1024 * 1024 };
 
 struct amm_aead;
 
@@ -56,7 +60,8 @@ struct amm_aead *amm_aead_free(struct amm_aead *aead);
 /* "ipsec-mb (avx512)", "openssl", "null": for the log and `ammctl tunnel status`. */
 const char *amm_aead_name(const struct amm_aead *aead);
 
-/* Encrypts `text[len]` in place and writes the tag. Never allocates after the key's first use. */
+/* Encrypts `text[len]` in place and writes the tag. Never allocates after the key's first use, but
+ * for the one change of AMM_AEAD_LIGHT. */
 void amm_aead_seal(struct amm_aead *aead, const struct amm_aead_key *key,
                    const uint8_t nonce[AMM_AEAD_NONCE], struct amm_view aad, uint8_t *text,
                    size_t len, uint8_t tag[AMM_AEAD_TAG]);
