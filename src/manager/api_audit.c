@@ -99,7 +99,6 @@ static void verify_resume(struct job *job, void *context)
         }
         job_json(job, 200, body);
     }
-    free(verify);
 }
 
 static void verify_done(struct manager *m, void *context)
@@ -116,8 +115,8 @@ static void verify_handle(struct job *job)
         verify->job = job;
         verify->database = job->m->config->database;
     }
+    job_keep(job, verify, free);
     if (verify == NULL || !manager_work(job->m, verify_work, verify_done, verify)) {
-        free(verify);
         job_retry(job, 503, 5, "busy", "the server is busy: try again");
         return;
     }

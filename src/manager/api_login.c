@@ -76,13 +76,23 @@ struct attempt {
     struct amm_random random;
 };
 
-static struct attempt *attempt_free(struct attempt *attempt)
+static void attempt_drop(void *context)
 {
-    if (attempt != NULL) {
-        amm_wipe(attempt, sizeof *attempt);
-        free(attempt);
+    amm_wipe(context, sizeof(struct attempt));
+    free(context);
+}
+
+/* Belongs to the job. NULL: answered. */
+static struct attempt *attempt_new(struct job *job)
+{
+    struct attempt *attempt = calloc(1, sizeof *attempt);
+    if (attempt == NULL) {
+        job_retry(job, 503, 2, "no-memory", "the server is short of memory: try again");
+        return NULL;
     }
-    return NULL;
+    attempt->job = job;
+    job_keep(job, attempt, attempt_drop);
+    return attempt;
 }
 
 static uint64_t key_of_prefix(const struct job *job)
@@ -175,7 +185,6 @@ static void login_resume(struct job *job, void *context)
         job_audit(job, user != NULL ? user->tenant : 0, attempt->name, "login refused");
         job_error(job, 401, "wrong-login", NULL, "name or password is wrong");
     }
-    attempt_free(attempt);
 }
 
 static void verified(struct manager *m, void *context)
@@ -185,12 +194,10 @@ static void verified(struct manager *m, void *context)
     job_resume(attempt->job, login_resume, attempt);
 }
 
-/* Hands the attempt to a worker; frees it if there is none. */
 static void start(struct job *job, struct attempt *attempt,
                   void (*done)(struct manager *m, void *context))
 {
-    if (attempt == NULL || !manager_work(job->m, verify, done, attempt)) {
-        attempt_free(attempt);
+    if (!manager_work(job->m, verify, done, attempt)) {
         job_retry(job, 503, 2, "busy", "too many logins at the same time: try again");
         return;
     }
@@ -204,15 +211,15 @@ static void login_handle(struct job *job)
     if (!within_limits(job, name, user)) {
         return;
     }
-    struct attempt *attempt = calloc(1, sizeof *attempt);
-    if (attempt != NULL) {
-        attempt->job = job;
-        attempt->user = user != NULL ? user->id : 0;
-        snprintf(attempt->name, sizeof attempt->name, "%s", name);
-        snprintf(attempt->password, sizeof attempt->password, "%s", job_text(job, "password", ""));
-        snprintf(attempt->encoded, sizeof attempt->encoded, "%s",
-                 user != NULL ? user->password : password_decoy());
+    struct attempt *attempt = attempt_new(job);
+    if (attempt == NULL) {
+        return;
     }
+    attempt->user = user != NULL ? user->id : 0;
+    snprintf(attempt->name, sizeof attempt->name, "%s", name);
+    snprintf(attempt->password, sizeof attempt->password, "%s", job_text(job, "password", ""));
+    snprintf(attempt->encoded, sizeof attempt->encoded, "%s",
+             user != NULL ? user->password : password_decoy());
     start(job, attempt, verified);
 }
 
@@ -251,7 +258,6 @@ static void password_resume(struct job *job, void *context)
             job_store_error(job, result);
         }
     }
-    attempt_free(attempt);
 }
 
 static void password_verified(struct manager *m, void *context)
@@ -287,16 +293,16 @@ static void password_handle(struct job *job)
         refuse_flood(job, limits_take(job->m->limits, key, &own_password, job->m->now.mono))) {
         return;
     }
-    struct attempt *attempt = calloc(1, sizeof *attempt);
-    if (attempt != NULL) {
-        attempt->job = job;
-        attempt->user = user->id;
-        attempt->wants_fresh = true;
-        attempt->random = job->m->random;
-        snprintf(attempt->password, sizeof attempt->password, "%s", job_text(job, "old", ""));
-        snprintf(attempt->fresh, sizeof attempt->fresh, "%s", job_text(job, "new", ""));
-        snprintf(attempt->encoded, sizeof attempt->encoded, "%s", user->password);
+    struct attempt *attempt = attempt_new(job);
+    if (attempt == NULL) {
+        return;
     }
+    attempt->user = user->id;
+    attempt->wants_fresh = true;
+    attempt->random = job->m->random;
+    snprintf(attempt->password, sizeof attempt->password, "%s", job_text(job, "old", ""));
+    snprintf(attempt->fresh, sizeof attempt->fresh, "%s", job_text(job, "new", ""));
+    snprintf(attempt->encoded, sizeof attempt->encoded, "%s", user->password);
     start(job, attempt, password_verified);
 }
 

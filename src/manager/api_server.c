@@ -53,7 +53,6 @@ static void backup_resume(struct job *job, void *context)
         amm_log(AMM_LOG_ERROR, "backup-failed", amm_field_text("text", backup->error));
         job_error(job, 507, "backup-failed", NULL, "%s", backup->error);
     }
-    free(backup);
 }
 
 static void backup_done(struct manager *m, void *context)
@@ -76,8 +75,8 @@ static void backup_handle(struct job *job)
         backup->database = job->m->config->database;
         snprintf(backup->path, sizeof backup->path, "%s/%s", job->m->config->backups, name);
     }
+    job_keep(job, backup, free);
     if (backup == NULL || !manager_work(job->m, backup_work, backup_done, backup)) {
-        free(backup);
         job_retry(job, 503, 5, "busy", "the server is busy: try again");
         return;
     }

@@ -213,7 +213,6 @@ static void order_resume(struct job *job, void *context)
     } else {
         job_error(job, 409, "refused", NULL, "%s", order->text);
     }
-    free(order);
 }
 
 static void order_ended(struct manager *m, void *context, bool ok, const char *text)
@@ -236,6 +235,7 @@ static void send_order(struct job *job, uint8_t type, const struct amm_ipc_ask *
         return;
     }
     order->job = job;
+    job_keep(job, order, free);
     job_defer(job);
     if (!tunnel_ask(job->m->tunnel, &request)) {
         order_ended(job->m, order, false,
@@ -276,16 +276,21 @@ struct refusals {
     bool ok;
 };
 
+static void refusals_drop(void *context)
+{
+    struct refusals *refusals = context;
+    json_decref(refusals->items);
+    free(refusals);
+}
+
 static void refusals_resume(struct job *job, void *context)
 {
     struct refusals *refusals = context;
     if (refusals->ok) {
-        job_list(job, refusals->items, 0);
+        job_list(job, json_incref(refusals->items), 0);
     } else {
-        json_decref(refusals->items);
         answer_away(job);
     }
-    free(refusals);
 }
 
 static void refusals_ended(struct manager *m, void *context, bool ok, const char *text)
@@ -334,6 +339,7 @@ static void refused_handle(struct job *job)
         return;
     }
     *refusals = (struct refusals){.job = job, .items = json_array()};
+    job_keep(job, refusals, refusals_drop);
     job_defer(job);
     if (!tunnel_ask(job->m->tunnel, &request)) {
         refusals_ended(job->m, refusals, false, "");

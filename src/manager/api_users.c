@@ -151,13 +151,23 @@ struct hashing {
     void (*finish)(struct job *job, struct hashing *hashing);
 };
 
-static struct hashing *hashing_free(struct hashing *hashing)
+static void hashing_drop(void *context)
 {
-    if (hashing != NULL) {
-        amm_wipe(hashing, sizeof *hashing);
-        free(hashing);
+    amm_wipe(context, sizeof(struct hashing));
+    free(context);
+}
+
+/* Belongs to the job. NULL: answered. */
+static struct hashing *hashing_new(struct job *job)
+{
+    struct hashing *hashing = calloc(1, sizeof *hashing);
+    if (hashing == NULL) {
+        job_retry(job, 503, 2, "no-memory", "the server is short of memory: try again");
+        return NULL;
     }
-    return NULL;
+    hashing->job = job;
+    job_keep(job, hashing, hashing_drop);
+    return hashing;
 }
 
 static void hash(void *context)
@@ -176,7 +186,6 @@ static void hash_resume(struct job *job, void *context)
     } else {
         hashing->finish(job, hashing);
     }
-    hashing_free(hashing);
 }
 
 static void hashed(struct manager *m, void *context)
@@ -186,16 +195,15 @@ static void hashed(struct manager *m, void *context)
     job_resume(hashing->job, hash_resume, hashing);
 }
 
-/* Takes the password of the body, or makes one. False if it has answered. */
-static bool hash_password(struct job *job, struct hashing *hashing)
+/* Takes the password of the body, or makes one, and defers. */
+static void hash_password(struct job *job, struct hashing *hashing)
 {
     char reason[128];
     const char *given = job_text(job, "password", NULL);
     if (given != NULL && !password_is_fine(given, hashing->name, reason, sizeof reason)) {
         job_error(job, 400, "bad-password", "password", "%s", reason);
-        return false;
+        return;
     }
-    hashing->job = job;
     hashing->random = job->m->random;
     hashing->is_generated = given == NULL;
     if (given != NULL) {
@@ -205,10 +213,9 @@ static bool hash_password(struct job *job, struct hashing *hashing)
     }
     if (!manager_work(job->m, hash, hashed, hashing)) {
         job_retry(job, 503, 2, "busy", "too many passwords at the same time: try again");
-        return false;
+        return;
     }
     job_defer(job);
-    return true;
 }
 
 static void answer_user(struct job *job, int status, const struct user *user,
@@ -255,18 +262,15 @@ static void user_add_handle(struct job *job)
         job_error(job, 400, "bad-value", "name", "name: 1 to 64 letters, digits, '-', '_', '.'");
         return;
     }
-    struct hashing *hashing = calloc(1, sizeof *hashing);
+    struct hashing *hashing = hashing_new(job);
     if (hashing == NULL) {
-        job_retry(job, 503, 2, "busy", "the server is short of memory");
         return;
     }
     hashing->tenant = tenant.tenant;
     hashing->finish = add_finish;
     snprintf(hashing->name, sizeof hashing->name, "%s", name);
     snprintf(hashing->title, sizeof hashing->title, "%s", job_text(job, "title", ""));
-    if (!hash_password(job, hashing)) {
-        hashing_free(hashing);
-    }
+    hash_password(job, hashing);
 }
 
 /* ---- changing ---- */
@@ -332,17 +336,14 @@ static void user_password_handle(struct job *job)
     if (!demand_manage(job, user)) {
         return;
     }
-    struct hashing *hashing = calloc(1, sizeof *hashing);
+    struct hashing *hashing = hashing_new(job);
     if (hashing == NULL) {
-        job_retry(job, 503, 2, "busy", "the server is short of memory");
         return;
     }
     hashing->user = user->id;
     hashing->finish = reset_finish;
     snprintf(hashing->name, sizeof hashing->name, "%s", user->name);
-    if (!hash_password(job, hashing)) {
-        hashing_free(hashing);
-    }
+    hash_password(job, hashing);
 }
 
 static void user_remove_handle(struct job *job)

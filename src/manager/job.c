@@ -101,6 +101,9 @@ void job_free(struct job *job)
     if (job == NULL) {
         return;
     }
+    if (part->drop != NULL) {
+        part->drop(part->kept);
+    }
     for (unsigned i = 0; i < job->n_arguments; i++) {
         free((char *)job->arguments[i]);
     }
@@ -402,6 +405,12 @@ static void run_again(struct manager *m, void *context)
         part->resume(job, part->resume_context);
     }
     settle(job);
+}
+
+void job_keep(struct job *job, void *context, void (*drop)(void *context))
+{
+    job_part(job)->kept = context;
+    job_part(job)->drop = drop;
 }
 
 void job_resume(struct job *job, void (*resume)(struct job *job, void *context), void *context)

@@ -109,8 +109,12 @@ int64_t job_id_of_last(const json_t *items);
 /* The answer comes later; the job stays until then. What the unit wrote so far is committed. */
 void job_defer(struct job *job);
 
+/* Makes `context` the job's: `drop` (any thread) frees it when the job is over, however it ends.
+ * Once. */
+void job_keep(struct job *job, void *context, void (*drop)(void *context));
+
 /* Any thread: goes on with a deferred job in the fleet thread, as a unit of its own. The actor may
- * have lost his rights meanwhile: `resume` is not called then, 401 is answered. */
+ * have lost his rights meanwhile: `resume` is not called then, 401 is answered (see job_keep). */
 void job_resume(struct job *job, void (*resume)(struct job *job, void *context), void *context);
 
 /* ---- audit ---- */

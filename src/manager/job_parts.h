@@ -24,6 +24,8 @@ struct job_part {
     bool is_answered, is_deferred, is_lost, by_cookie;
     void (*resume)(struct job *job, void *context);
     void *resume_context;
+    void *kept; /* job_keep */
+    void (*drop)(void *kept);
 
     int status;
     const char *content_type;

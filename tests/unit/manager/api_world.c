@@ -111,7 +111,7 @@ static void write_head(struct amm_writer *w, const struct caller *caller, const 
     amm_write_str(w, "\r\n");
 }
 
-int call(struct api_world *world, const struct caller *caller, const char *method,
+bool ask(struct api_world *world, const struct caller *caller, const char *method,
          const char *target, const char *body)
 {
     uint8_t head[8192];
@@ -126,32 +126,42 @@ int call(struct api_world *world, const struct caller *caller, const char *metho
         AMM_HTTP_OK);
     json_decref(world->answer.body);
     world->answer = (struct answer){0};
-    unsigned listener = caller->is_root ? LISTENER_LOCAL : LISTENER_CONSOLE;
-    switch (route_find(request.method, request.path, listener, &match)) {
-    case ROUTE_FOUND:
-        break;
-    case ROUTE_WRONG_METHOD:
-        return 405;
-    case ROUTE_NOT_FOUND:
-    case ROUTE_BAD_PATH:
-        return 404;
+    bool is_local = caller->is_root || caller->uid != 0;
+    unsigned listener = is_local ? LISTENER_LOCAL : LISTENER_CONSOLE;
+    enum route_result result = route_find(request.method, request.path, listener, &match);
+    if (result != ROUTE_FOUND) {
+        world->answer.status = result == ROUTE_WRONG_METHOD ? 405 : 404;
+        world->answer.is_there = true;
+        return false;
     }
     struct amm_http_call made = {
         .request = &request,
         .body = amm_view(body, len),
         .remote = {.ip = {192, 0, caller->network, 7}, .port = 4000, .family = AMM_FAMILY_IPV4},
         .listener = listener,
-        .uid = caller->is_root ? 0 : UINT32_MAX,
-        .is_tls = !caller->is_root,
+        .uid = is_local ? caller->uid : UINT32_MAX,
+        .is_tls = !is_local,
     };
     struct job *job = job_new(&world->m, &made, &match);
     job_part(job)->sink = take;
     job_part(job)->sink_context = &world->answer;
     assert_true(core_queue(world->m.core, &job_part(job)->item, CORE_URGENT, 0));
+    return true;
+}
+
+int await(struct api_world *world)
+{
     while (!world->answer.is_there) {
         core_step(&world->m, true);
     }
     return world->answer.status;
+}
+
+int call(struct api_world *world, const struct caller *caller, const char *method,
+         const char *target, const char *body)
+{
+    ask(world, caller, method, target, body);
+    return await(world);
 }
 
 const char *member(const struct api_world *world, const char *name)

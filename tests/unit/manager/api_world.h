@@ -26,6 +26,7 @@ struct api_world {
 struct caller {
     const char *bearer, *cookie; /* NULL: none */
     bool is_root;                /* on the unix socket */
+    uint32_t uid;                /* not 0: somebody else there */
     const char *headers;         /* further ones: "Name: value\r\n..."; a caller with a cookie sends
                                     X-AMM-Request unless there are any */
     uint8_t network;             /* of the remote address: 192.0.<network>.7 */
@@ -39,6 +40,11 @@ void api_world_free(struct api_world *world);
  * status; world->answer has the rest until the next call. */
 int call(struct api_world *world, const struct caller *caller, const char *method,
          const char *target, const char *body);
+
+/* The same in two steps: what is asked waits in the queue until core_step. False: no such route. */
+bool ask(struct api_world *world, const struct caller *caller, const char *method,
+         const char *target, const char *body);
+int await(struct api_world *world);
 
 /* The answer's member as text: strings as they are, others as JSON; "" if it is not there. */
 const char *member(const struct api_world *world, const char *name);

@@ -124,6 +124,22 @@ static void a_lost_batch_goes_back_as_a_whole(void **state)
     assert_int_equal(counters.lost, 1);
 }
 
+static void a_lost_batch_leaves_what_was_before(void **state)
+{
+    struct manager *m = &((struct api_world *)*state)->m;
+    struct plan first = {7, "x", false, false}, kept = {1, "a", false, false},
+                breaks = {2, "b", false, true};
+    model = 0;
+    trace[0] = '\0';
+    assert_true(core_unit(m, follow, &first));
+    manager_post(m, follow, &kept);
+    manager_post(m, follow, &breaks);
+    core_step(m, true);
+    assert_int_equal(model, 7);
+    assert_int_equal(stored(m), 7);
+    assert_string_equal(trace, "x");
+}
+
 /* ---- the disk is full ---- */
 
 /* As if the disk had no page left; the limit belongs to the connection of the store. */
@@ -190,6 +206,8 @@ static void the_chain_shows_what_was_done_to_it(void **state)
         "UPDATE audit SET at = at + 1 WHERE id = 3",
         "UPDATE audit SET tenant = 1 WHERE id = 3",
         "UPDATE audit SET detail = object, object = detail WHERE id = 3",
+        "UPDATE audit SET action = action || substr(object, 1, 1), object = substr(object, 2) "
+        "WHERE id = 3",
         "UPDATE audit SET hash = zeroblob(32) WHERE id = 3",
         "DELETE FROM audit WHERE id = 3",
         "UPDATE audit SET id = 100 WHERE id = 3",
@@ -362,6 +380,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_failed_unit_goes_back_alone),
         TEST(a_lost_batch_goes_back_as_a_whole),
+        TEST(a_lost_batch_leaves_what_was_before),
         TEST(a_full_disk_is_said_and_is_over),
         TEST(the_chain_shows_what_was_done_to_it),
         TEST(refusals_are_kept_and_lost_batches_leave_no_gap),

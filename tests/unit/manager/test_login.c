@@ -258,6 +258,42 @@ static void logins_end(void **state)
     assert_int_equal(call(w, &fourth, "GET", "/api/v1/me", NULL), 401);
 }
 
+static void disable(struct manager *m, void *context)
+{
+    struct user *user = directory_user(m->directory, *(int64_t *)context);
+    assert_int_equal(directory_user_change(m, user, "", true), AMM_STORE_OK);
+}
+
+static void rights_that_go_while_a_request_waits_are_gone(void **state)
+{
+    struct api_world *w = *state;
+    int64_t id = make_user(w, "anna", 1, ROLE_VIEWER, 1, 0);
+    struct caller anna = with_cookie(log_in(w, "anna"));
+    ask(w, &anna, "POST", "/api/v1/me/password",
+        "{\"old\":\"" PASSWORD "\",\"new\":\"another password\"}");
+    core_step(&w->m, true); /* the passwords are with a worker now */
+    assert_false(w->answer.is_there);
+    assert_true(core_unit(&w->m, disable, &id));
+    assert_int_equal(await(w), 401);
+}
+
+static void one_ends_one_s_own_logins_only(void **state)
+{
+    struct api_world *w = *state;
+    char path[64];
+    make_user(w, "anna", 1, ROLE_SYSTEM_ADMIN, 0, 0);
+    make_user(w, "bert", 1, ROLE_VIEWER, 1, 0);
+    struct caller anna = with_cookie(log_in(w, "anna"));
+    struct caller bert = with_cookie(log_in(w, "bert"));
+    int64_t of_bert = directory_login_by_secret(w->m.directory, bert.cookie)->id;
+    snprintf(path, sizeof path, "/api/v1/logins/%lld", (long long)of_bert);
+    assert_int_equal(call(w, &anna, "DELETE", path, NULL), 404);
+    assert_int_equal(call(w, &bert, "GET", "/api/v1/logins", NULL), 200);
+    assert_int_equal(json_array_size(json_object_get(w->answer.body, "items")), 1);
+    assert_int_equal(call(w, &bert, "DELETE", path, NULL), 204);
+    assert_int_equal(call(w, &bert, "GET", "/api/v1/me", NULL), 401);
+}
+
 static void the_oldest_of_too_many_logins_ends(void **state)
 {
     struct api_world *w = *state;
@@ -352,6 +388,27 @@ static void tokens_end(void **state)
     assert_int_equal(call(w, &program, "GET", "/api/v1/me", NULL), 401);
 }
 
+static void tokens_of_others_are_not_there(void **state)
+{
+    struct api_world *w = *state;
+    char path[64];
+    make_user(w, "anna", 1, ROLE_OPERATOR, 1, 0);
+    make_user(w, "bert", 1, ROLE_OPERATOR, 1, 0);
+    make_user(w, "chief", 1, ROLE_TENANT_ADMIN, 1, 0);
+    struct caller anna = with_cookie(log_in(w, "anna"));
+    struct caller bert = with_cookie(log_in(w, "bert"));
+    struct caller chief = with_cookie(log_in(w, "chief"));
+    make_token(w, &anna, "{\"name\":\"t\",\"role\":\"viewer\"}");
+    snprintf(path, sizeof path, "/api/v1/tokens/%s", member(w, "id"));
+    assert_int_equal(call(w, &bert, "GET", "/api/v1/tokens", NULL), 200);
+    assert_int_equal(json_array_size(json_object_get(w->answer.body, "items")), 0);
+    assert_int_equal(call(w, &bert, "DELETE", path, NULL), 404);
+    assert_int_equal(call(w, &chief, "GET", "/api/v1/tokens", NULL), 200);
+    assert_int_equal(json_array_size(json_object_get(w->answer.body, "items")), 1);
+    assert_string_equal(member(w, "token"), "");
+    assert_int_equal(call(w, &chief, "DELETE", path, NULL), 204);
+}
+
 static void wrong_tokens_are_slowed_down(void **state)
 {
     struct api_world *w = *state;
@@ -415,6 +472,10 @@ static void other_tenants_are_not_there(void **state)
     snprintf(body, sizeof body, "{\"name\":\"x\",\"tenant\":\"%lld\"}", (long long)b);
     assert_int_equal(call(w, &anna, "POST", "/api/v1/groups", body), 404);
     assert_int_equal(call(w, &anna, "POST", "/api/v1/users", body), 404);
+    int64_t own = directory_user_by_login_name(&w->m, "anna@a")->id;
+    snprintf(path, sizeof path, "/api/v1/users/%lld/roles", (long long)own);
+    snprintf(body, sizeof body, "{\"role\":\"viewer\",\"tenant\":\"%lld\"}", (long long)b);
+    assert_int_equal(call(w, &anna, "POST", path, body), 404);
     snprintf(path, sizeof path, "/api/v1/audit?tenant=%lld", (long long)b);
     assert_int_equal(call(w, &anna, "GET", path, NULL), 404);
     static const char *const lists[] = {"/api/v1/users", "/api/v1/groups", "/api/v1/tenants",
@@ -459,6 +520,8 @@ static void only_root_is_root_on_the_unix_socket(void **state)
     struct api_world *w = *state;
     assert_int_equal(call(w, &root, "GET", "/api/v1/me", NULL), 200);
     assert_string_equal(member(w, "name"), "root@local");
+    struct caller daemon = {.uid = 1000};
+    assert_int_equal(call(w, &daemon, "GET", "/api/v1/me", NULL), 401);
     assert_int_equal(call(w, &nobody, "GET", "/api/v1/me", NULL), 401);
     assert_non_null(strstr(w->answer.headers, "WWW-Authenticate: Bearer"));
 }
@@ -476,10 +539,13 @@ int main(void)
         TEST(bodies_are_json_or_refused),
         TEST(a_one_time_password_must_be_changed_first),
         TEST(logins_end),
+        TEST(rights_that_go_while_a_request_waits_are_gone),
+        TEST(one_ends_one_s_own_logins_only),
         TEST(the_oldest_of_too_many_logins_ends),
         TEST(a_role_taken_away_is_gone_at_once),
         TEST(a_token_does_what_user_and_scope_allow),
         TEST(tokens_end),
+        TEST(tokens_of_others_are_not_there),
         TEST(wrong_tokens_are_slowed_down),
         TEST(nobody_manages_who_has_more_rights),
         TEST(other_tenants_are_not_there),
