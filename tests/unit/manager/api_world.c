@@ -111,8 +111,8 @@ static void write_head(struct amm_writer *w, const struct caller *caller, const 
     amm_write_str(w, "\r\n");
 }
 
-bool ask(struct api_world *world, const struct caller *caller, const char *method,
-         const char *target, const char *body)
+bool call_begin(struct api_world *world, const struct caller *caller, const char *method,
+                const char *target, const char *body)
 {
     uint8_t head[8192];
     struct amm_writer w = amm_writer(head, sizeof head);
@@ -149,7 +149,7 @@ bool ask(struct api_world *world, const struct caller *caller, const char *metho
     return true;
 }
 
-int await(struct api_world *world)
+int call_end(struct api_world *world)
 {
     while (!world->answer.is_there) {
         core_step(&world->m, true);
@@ -160,8 +160,8 @@ int await(struct api_world *world)
 int call(struct api_world *world, const struct caller *caller, const char *method,
          const char *target, const char *body)
 {
-    ask(world, caller, method, target, body);
-    return await(world);
+    call_begin(world, caller, method, target, body);
+    return call_end(world);
 }
 
 const char *member(const struct api_world *world, const char *name)

@@ -42,9 +42,9 @@ int call(struct api_world *world, const struct caller *caller, const char *metho
          const char *target, const char *body);
 
 /* The same in two steps: what is asked waits in the queue until core_step. False: no such route. */
-bool ask(struct api_world *world, const struct caller *caller, const char *method,
-         const char *target, const char *body);
-int await(struct api_world *world);
+bool call_begin(struct api_world *world, const struct caller *caller, const char *method,
+                const char *target, const char *body);
+int call_end(struct api_world *world);
 
 /* The answer's member as text: strings as they are, others as JSON; "" if it is not there. */
 const char *member(const struct api_world *world, const char *name);

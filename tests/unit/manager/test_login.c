@@ -269,12 +269,12 @@ static void rights_that_go_while_a_request_waits_are_gone(void **state)
     struct api_world *w = *state;
     int64_t id = make_user(w, "anna", 1, ROLE_VIEWER, 1, 0);
     struct caller anna = with_cookie(log_in(w, "anna"));
-    ask(w, &anna, "POST", "/api/v1/me/password",
-        "{\"old\":\"" PASSWORD "\",\"new\":\"another password\"}");
+    call_begin(w, &anna, "POST", "/api/v1/me/password",
+               "{\"old\":\"" PASSWORD "\",\"new\":\"another password\"}");
     core_step(&w->m, true); /* the passwords are with a worker now */
     assert_false(w->answer.is_there);
     assert_true(core_unit(&w->m, disable, &id));
-    assert_int_equal(await(w), 401);
+    assert_int_equal(call_end(w), 401);
 }
 
 static void one_ends_one_s_own_logins_only(void **state)
