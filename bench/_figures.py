@@ -70,5 +70,5 @@ class Figures:
         _, _, after = rest.partition(END)
         README.write_text(f"{before}{BEGIN}\n{table(self.rows)}\n{END}{after}")
         worse = shortcomings(self.rows)
-        print("worse than the peer: " + ("none" if not worse else "\n  " + "\n  ".join(worse)))
+        print("worse than the peer, or beyond a limit: " + ("none" if not worse else "\n  " + "\n  ".join(worse)))
         return not worse

@@ -75,7 +75,7 @@ def checkins(figures, fleet, runs):
     """New connections with full handshakes, with resumed sessions, and connections that are kept; then a few at a time."""
     taken, done = fleet.counter("checkins_total"), 0
     found = {"full": [], "resumed": [], "kept": []}
-    slow = []
+    slow, usual = [], []
     for _ in range(runs):
         lines = [fleet.load("first:480:32", phase) for phase in ("full:4000:64", "resumed:9000:128", "kept:12000:480")]
         for line, kind in zip(lines, found):
@@ -84,12 +84,14 @@ def checkins(figures, fleet, runs):
                 f"machine, p95 {line[kind]['p95_ms']:.0f} ms")
         few = fleet.load("first:480:32", "resumed:2000:2")
         slow.append(few["resumed"]["p95_ms"])
+        usual.append(few["resumed"]["bytes_up"] + few["resumed"]["bytes_down"])
         done += sum(one["checkins"] for line in (*lines, few) for one in line.values())
     assert fleet.counter("checkins_total") - taken == done, "ammd has counted others than were answered"
     figures.add("checkin_per_s", "1/core-s", "higher", found["resumed"], limit=2000)
     figures.add("checkin_full_per_s", "1/core-s", "higher", found["full"], limit=750)
     figures.add("checkin_kept_per_s", "1/core-s", "higher", found["kept"])
     figures.add("checkin_p95_ms", "ms", "lower", slow)
+    figures.add("checkin_usual_bytes", "B", "lower", usual)
 
 
 def memory(figures, fleet, runs):
