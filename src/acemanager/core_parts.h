@@ -29,8 +29,8 @@ enum {
     CORE_NTP_FIRST = 5,        /* seconds that NTP and the modem have before the server is asked */
     CORE_REFUSED_AGAIN = 3600, /* after a refusal that only a person can heal */
     CORE_RETRY_LONGEST = 900,
-    CORE_LOOK_EVERY = 30,   /* seconds between two looks at the gateway's own state */
-    CORE_TUNNEL_AGAIN = 60, /* after a failure through the tunnel, the other way is used as long */
+    CORE_LOOK_EVERY = 30,    /* seconds between two looks at the gateway's own state */
+    CORE_TUNNEL_AGAIN = 600, /* after a failure through the tunnel, the other way is used as long */
 };
 
 enum core_tag {

@@ -54,7 +54,7 @@ static void write_conf(struct ace_core *core, struct amm_writer *w, unsigned slo
                    core->config->run_folder, slot, core->config->run_folder);
     amm_write_text(w, "state-group = %u\n", (unsigned)getegid());
     if (keep_alive > 0) {
-        amm_write_text(w, "ping = %lld\n", (long long)keep_alive);
+        amm_write_text(w, "keep-alive = %lld\n", (long long)keep_alive);
     }
 }
 

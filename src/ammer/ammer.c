@@ -496,6 +496,7 @@ static bool open_client(struct ammer *a, const char *version)
     config.engine.platform = "linux";
     config.engine.mtu = 1500;
     config.engine.ping = s->ping;
+    config.engine.keep_alive = s->keep_alive;
     config.engine.ping_restart = s->ping_restart;
     const struct amm_engine_env env = {
         .random = amm_system_random(),

@@ -12,7 +12,7 @@ struct file {
     char tun[AMM_CONF_TEXT], user[AMM_CONF_TEXT], state_group[AMM_CONF_TEXT];
     char state_socket[AMM_CONF_TEXT], clock_floor[AMM_CONF_TEXT], clock_offset[AMM_CONF_TEXT];
     uint8_t wrap, direction, digest;
-    uint32_t mtu, ping, ping_restart, renegotiate, answer_timeout, hand_window;
+    uint32_t mtu, ping, keep_alive, ping_restart, renegotiate, answer_timeout, hand_window;
     bool server_name_is_prefix, remote_random, pushed_routes;
 };
 
@@ -154,6 +154,9 @@ static const struct amm_conf_key keys[] = {
             "How long a whole handshake may take."),
     SECONDS("ping", ping, 0, 65535, "0",
             "Silence after which a ping is sent, if the server says nothing about it."),
+    SECONDS("keep-alive", keep_alive, 0, 65535, "0",
+            "Silence after which a ping is sent, if the server asks for a longer one. 0: as the "
+            "server says."),
     SECONDS("ping-restart", ping_restart, 0, 65535, "0",
             "Silence after which the tunnel is given up, if the server says nothing about it."),
     SECONDS("renegotiate", renegotiate, 0, 31536000, "0",
@@ -216,6 +219,7 @@ static void move_into(struct amm_settings *s, const struct file *file)
     s->no_pushed_routes = !file->pushed_routes;
     s->mtu = (uint16_t)file->mtu;
     s->ping = (uint16_t)file->ping;
+    s->keep_alive = (uint16_t)file->keep_alive;
     s->ping_restart = (uint16_t)file->ping_restart;
     s->renegotiate = file->renegotiate;
     s->answer_timeout = file->answer_timeout;

@@ -66,6 +66,7 @@ struct amm_settings {
     uint8_t ciphers[3];          /* enum amm_cipher in order of preference, ended by NONE */
     uint16_t mtu;                /* tun device; a server may push less */
     uint16_t ping, ping_restart; /* used until the server pushes its own; 0: none */
+    uint16_t keep_alive;         /* pings at least so often, whatever is pushed; 0: as pushed */
     uint32_t renegotiate;        /* seconds; 0: only the server does */
     uint32_t answer_timeout;     /* seconds without any answer until the next remote is tried */
     uint32_t hand_window;        /* seconds for a whole handshake */

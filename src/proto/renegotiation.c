@@ -97,6 +97,10 @@ static void fill_first_keys(struct amm_engine *engine, const struct amm_session 
     /* A client's own settings are for servers that say nothing; a server has none. */
     const struct amm_engine_config *own = &engine->config;
     command->ping = n->push.ping > 0 ? n->push.ping : own->ping;
+    /* More often than the server asks, never less: it would take the tunnel for lost. */
+    if (own->keep_alive > 0 && (command->ping == 0 || own->keep_alive < command->ping)) {
+        command->ping = own->keep_alive;
+    }
     unsigned restart = n->push.ping_restart > 0 ? n->push.ping_restart : own->ping_restart;
     /* Both sides ping; the server waits twice as long before it gives up, so that the client, which
      * can do something about it, is first to notice. */

@@ -127,6 +127,31 @@ static void what_was_pushed_is_told(void **state)
     assert_int_equal(peer->inner_ip, joined->push.local);
 }
 
+static void often(struct amm_engine_config *config)
+{
+    config->keep_alive = 3;
+}
+
+static void seldom(struct amm_engine_config *config)
+{
+    config->keep_alive = 300;
+}
+
+static void pings_are_as_frequent_as_the_more_demanding_side_wants(void **state)
+{
+    (void)state;
+    static const struct {
+        void (*change)(struct amm_engine_config *config);
+        uint16_t ping;
+    } cases[] = {{NULL, 10}, {often, 3}, {seldom, 10}}; /* 10 are pushed */
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        lab_stop(lab);
+        lab_start(lab, &(struct lab_settings){.wrap = LAB_CRYPT, .change_client = cases[i].change});
+        join(0);
+        assert_int_equal(amm_client_peer(lab->clients[0].client)->ping, cases[i].ping);
+    }
+}
+
 static void nothing_is_sealed_while_there_is_no_tunnel(void **state)
 {
     (void)state;
@@ -286,6 +311,7 @@ int main(void)
         WITH_LAB(a_refused_certificate_is_named_on_both_sides),
         WITH_LAB(a_server_certificate_can_be_refused),
         WITH_LAB(what_was_pushed_is_told),
+        WITH_LAB(pings_are_as_frequent_as_the_more_demanding_side_wants),
         WITH_LAB(nothing_is_sealed_while_there_is_no_tunnel),
         WITH_LAB(connecting_again_drops_the_former_session_silently),
         WITH_LAB(packets_from_elsewhere_are_not_taken),

@@ -70,6 +70,8 @@ struct amm_engine_config {
     const char *platform;            /* IV_PLAT, "linux" */
     uint16_t mtu;                    /* IV_MTU: largest tun-mtu this side can take, 1500 */
     uint16_t ping, ping_restart;     /* seconds; for servers that push none. 0: none */
+    uint16_t keep_alive; /* seconds; a client pings at least so often, whatever is pushed. 0: as
+                            pushed */
     bool release_tls; /* free TLS after joining, as a server does; then nothing that the server says
                          in words later is heard. For fleets of simulated clients */
 };
