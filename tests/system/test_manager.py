@@ -161,7 +161,7 @@ def test_tenants_do_not_see_one_another(tenants):
             for one in filled:
                 answer = who.get(one)
                 asked += 1
-                assert answer.status in (200, 400, 401, 403, 404, 429), (one, answer)
+                assert answer.status in (200, 400, 401, 403, 404, 429, 503), (one, answer)  # 503: no amm-tunneld, no amm-cad
                 assert theirs["mark"].encode() not in answer.bytes, (one, answer)
                 for parameter in operations["get"]["parameters"]:
                     if parameter["in"] == "query" and parameter["name"] not in ("limit",):
