@@ -6,6 +6,7 @@ import http.cookiejar
 import re
 import ssl
 import sys
+import urllib.error
 import urllib.parse
 import urllib.request
 
@@ -24,7 +25,10 @@ class Browser:
         """Fills the form on the page (for the token against forged requests) and sends it to `path`."""
         form = {"csrf": re.search(r'name="csrf" value="([^"]+)"', self.page)[1], **fields}
         request = urllib.request.Request(self.base + path, urllib.parse.urlencode(form).encode(), {"Origin": self.base})
-        self.page = self.opener.open(request, timeout=15).read().decode()
+        try:
+            self.page = self.opener.open(request, timeout=15).read().decode()
+        except urllib.error.HTTPError as refusal:  # a page like others, with what is wrong
+            self.page = refusal.read().decode()
         return self.page
 
     def open(self, path):
@@ -55,6 +59,7 @@ def main():
     if settings:
         page = browser.post("/services/msci", **{**fields_of(page), **{f"p{k}": v for k, v in settings.items()}})
         errors = re.findall(r'class="err"[^>]*>.*?<span>(.*?)</span>', page, re.S)
+        errors += re.findall(r'class="note down".*?<p>(.*?)</p>', page, re.S)
         if errors:
             sys.exit("refused: " + "; ".join(errors))
     if then == "activate":

@@ -179,9 +179,11 @@ static void take_desired(struct ace_core *core, const struct amm_checkin_answer 
         core_storage(core, false, error);
         return;
     case ACE_DESIRED_REFUSED:
+        core_storage(core, true, "");
         core_operation_end(core, id, AMM_OPERATION_FAILED, error, NULL);
         return;
     case ACE_DESIRED_TAKEN:
+        core_storage(core, true, "");
         break;
     }
     if (ace_parameters_number(core->parameters, AMM_MSCI_TUNNEL_PORT) != port) {
@@ -199,7 +201,7 @@ static void take_checkin(struct ace_core *core, const struct ace_outcome *outcom
     core->last_in_tunnel = core->asks_in_tunnel;
     core->is_stopped = false;
     core_time_offer(core, AMM_CLOCK_SERVER, (answer->time - core_now(core).wall) * 1000);
-    if (answer->events > 0) {
+    if (answer->events > 0 && ace_event_queue_ready(core->events) > 0) {
         bool ok = ace_event_queue_acknowledge(core->events, answer->events, error, sizeof error);
         core_storage(core, ok, error);
     }
@@ -207,7 +209,7 @@ static void take_checkin(struct ace_core *core, const struct ace_outcome *outcom
         ace_parameters_heard(core->parameters, outcome->change_mark);
         ace_operations_heard(core->operations, outcome->result_mark);
         core_identity_say(core, ACE_IDENTITY_VALID, "");
-        if (ace_event_queue_waiting(core->events) > 0) {
+        if (ace_event_queue_ready(core->events) > 0) {
             ace_checkins_soon(core->checkins, core->system.mono);
         }
     }

@@ -501,6 +501,11 @@ uint64_t ace_event_queue_waiting(const struct ace_event_queue *queue)
     return queue->next - queue->first;
 }
 
+uint64_t ace_event_queue_ready(const struct ace_event_queue *queue)
+{
+    return queue->next - queue->n_held - queue->first;
+}
+
 uint64_t ace_event_queue_lost(const struct ace_event_queue *queue)
 {
     uint64_t rotten = 0;

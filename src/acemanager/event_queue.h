@@ -63,6 +63,8 @@ bool ace_event_queue_acknowledge(struct ace_event_queue *queue, uint64_t id, cha
                                  size_t room);
 
 uint64_t ace_event_queue_waiting(const struct ace_event_queue *queue);
+/* Of these, how many can be told now: the others are not on disk yet. */
+uint64_t ace_event_queue_ready(const struct ace_event_queue *queue);
 uint64_t ace_event_queue_lost(const struct ace_event_queue *queue); /* since the first start */
 uint64_t
 ace_event_queue_last(const struct ace_event_queue *queue); /* id of the newest; 0: none yet */

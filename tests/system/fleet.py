@@ -233,6 +233,13 @@ class FleetGateway:
         """Logs in to its page on the LAN, fills in 60001=Enable ..., then: then reboot | activate | checkin | nothing."""
         return self.lab.exec(self.namespace, sys.executable, TOP / "lab" / "acemanager.py", LAN, self.state / "page-label", *words)
 
+    def page_refuses(self, *words):
+        """What its page says to a change that it does not take."""
+        done = self.lab.exec(self.namespace, sys.executable, TOP / "lab" / "acemanager.py", LAN, self.state / "page-label", *words,
+                             "then", "nothing", check=False)
+        assert done.returncode != 0, words
+        return done.stderr
+
     def wait_page(self):
         wait(lambda: f"the page of {self.name}\n{self.process.log}", lambda: "page-open" in self.process.log)
 

@@ -68,7 +68,9 @@ static void events_come_in_order_and_once(void **state)
         add(i);
     }
     assert_int_equal(oldest(out, 16), 0); /* what is not on disk is not told */
+    assert_int_equal(ace_event_queue_ready(queue), 0);
     assert_true(flush());
+    assert_int_equal(ace_event_queue_ready(queue), 10);
     assert_int_equal(oldest(out, 4), 4);
     assert_int_equal(out[0].id, 1);
     assert_string_equal(out[3].text, "event 4");
@@ -76,6 +78,7 @@ static void events_come_in_order_and_once(void **state)
     assert_true(ace_event_queue_acknowledge(queue, 99, error, sizeof error)); /* not ours */
     reopen();
     assert_int_equal(ace_event_queue_waiting(queue), 6);
+    assert_int_equal(ace_event_queue_ready(queue), 6);
     assert_int_equal(oldest(out, 16), 6);
     assert_int_equal(out[0].id, 5);
     assert_int_equal(ace_event_queue_newest(queue, &now, out, 16), 10); /* the page shows all */
