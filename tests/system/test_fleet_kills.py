@@ -12,19 +12,28 @@ import time
 
 import pytest
 from enrolling import csr, from_pkcs7
-from fleet import ApiConnection, FleetGateway, FleetServer, Pings, in_namespace
+from fleet import ApiConnection, FleetGateway, FleetServer, Pings, in_namespace, story
 from lab import Lab, run, wait
 
 GONE = (OSError, http.client.HTTPException)  # what a caller sees of a server that was killed
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def fleet():
-    lab = Lab()
-    server = FleetServer(lab).start()
-    server.group("buses", _60001="Enable")
-    yield server
-    lab.close()
+    """Each story kills a server of its own."""
+
+
+def on_a_server_of_its_own(tale, *more):
+    def told(_):
+        lab = Lab()
+        try:
+            server = FleetServer(lab).start()
+            server.group("buses", _60001="Enable")
+            tale(server, *more)
+        finally:
+            lab.close()
+
+    return story(told)
 
 
 def joined(server, n=1, name="bus-1", **settings):
@@ -173,12 +182,7 @@ def kill(process):
     process.popen.wait(10)
 
 
-def slow(quick, thorough):
-    return pytest.mark.parametrize("times", [quick, pytest.param(thorough, marks=pytest.mark.slow)])
-
-
-@slow(20, 200)
-def test_ammd_is_killed_again_and_again(fleet, times):
+def ammd_is_killed_again_and_again(fleet, times):
     rng = random.Random(times)
     gateway = joined(fleet)
     since = fleet.peers("bus-1")[0]["since"]
@@ -205,8 +209,7 @@ def test_ammd_is_killed_again_and_again(fleet, times):
     wait("the manager knows the tunnel", lambda: fleet.stat("bus-1") == peer["address"])
 
 
-@slow(20, 200)
-def test_amm_cad_is_killed_again_and_again(fleet, times):
+def amm_cad_is_killed_again_and_again(fleet, times):
     """Under enrolments: each certificate that a gateway got is one that the server knows, and can revoke."""
     rng = random.Random(times)
     gateway = joined(fleet)
@@ -261,7 +264,7 @@ def crls(fleet):
     return [run("openssl", "crl", "-noout", "-text", input="-----BEGIN" + part).stdout for part in parts]
 
 
-def test_without_ammd_tunnels_and_settings_stay(fleet):
+def without_ammd_tunnels_and_settings_stay(fleet):
     gateway = joined(fleet)
     gateway.wait_page()
     pings = Pings(fleet.lab, gateway.namespace)
@@ -289,8 +292,7 @@ def contents(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir() if not path.name.startswith(("filler", "events"))}
 
 
-@pytest.mark.parametrize("how", ["full", "read-only"])
-def test_a_gateways_disk_takes_nothing_more(fleet, how):
+def a_gateways_disk_takes_nothing_more(fleet, how):
     """Full while it runs; read-only from its start on, as after an error of the file system."""
     gateway = FleetGateway(fleet.lab, 1, "bus-1", fleet.add("bus-1", "--serial", "BUS-1", "--group", "buses"))
     gateway.state.mkdir()
@@ -339,3 +341,12 @@ def test_a_gateways_disk_takes_nothing_more(fleet, how):
     finally:
         gateway.stop()
         run("umount", "-l", gateway.state)
+
+
+test_ammd_is_killed_20_times = on_a_server_of_its_own(ammd_is_killed_again_and_again, 20)
+test_ammd_is_killed_200_times = pytest.mark.slow(on_a_server_of_its_own(ammd_is_killed_again_and_again, 200))
+test_amm_cad_is_killed_20_times = on_a_server_of_its_own(amm_cad_is_killed_again_and_again, 20)
+test_amm_cad_is_killed_200_times = pytest.mark.slow(on_a_server_of_its_own(amm_cad_is_killed_again_and_again, 200))
+test_without_ammd_tunnels_and_settings_stay = on_a_server_of_its_own(without_ammd_tunnels_and_settings_stay)
+test_a_gateways_disk_is_full = on_a_server_of_its_own(a_gateways_disk_takes_nothing_more, "full")
+test_a_gateways_disk_is_read_only = on_a_server_of_its_own(a_gateways_disk_takes_nothing_more, "read-only")

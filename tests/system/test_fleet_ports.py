@@ -18,7 +18,7 @@ UDP_SCAN = textwrap.dedent("""
                 s.sendto(packet, (address, port))
             except OSError:
                 pass
-    while select.select([s], [], [], 2)[0]:
+    while select.select([s], [], [], 0.7)[0]:
         try:
             print(s.recvfrom(2048)[1][1])
         except OSError:
