@@ -106,10 +106,10 @@ def test_two_users_of_one_identity_are_noticed(fleet):
         if all(fleet.show(name)["clone"] for name in ("flagged", "locked")):
             break
         for gateway in sum(pairs, ()):
-            seq = fleet.show(gateway.name)["seq"]
+            before = gateway.status()["check-in"]
             gateway.check_in()
-            wait("a check-in", lambda: gateway.status()["check-in"]["state"] != "trying" and
-                 (fleet.show(gateway.name)["seq"] != seq or gateway.status()["check-in"]["error"]), 20)
+            wait("a check-in, or its refusal", lambda: (now := gateway.status()["check-in"])["state"] != "trying" and
+                 any(now[what] != before[what] for what in ("seq", "last", "error")), 20)
     assert fleet.show("flagged")["clone"] and fleet.show("flagged")["access"] == "admitted"
     assert fleet.show("locked")["access"] == "quarantined", fleet.show("locked")
     wait("no tunnel for either", lambda: not fleet.peers("locked"), 5)

@@ -93,7 +93,9 @@ def test_events_say_which_certificate_and_which_tunnel(lab, pki, server):
     watching = lab.start(lab.srv, BIN / "ammctl", "--config", server.config, "tunnel", "events", "-o", "json", name="events")
     path = profile(pki)
     client = stock_client(lab, lab.gateway(1), path)
-    peer = server.wait_up("bus-1", client)
+    server.wait_up("bus-1", client)
+    # The record is there when the keys are; who it is, when it has joined.
+    peer = wait("it has joined", lambda: (found := server.peer("bus-1")) and found["key"] and found)
     certificate = re.search(r"(?s)<cert>(.*?)</cert>", path.read_text())[1]
     public = run("openssl", "x509", "-noout", "-pubkey", input=certificate).stdout
     der = subprocess.run(["openssl", "pkey", "-pubin", "-outform", "DER"], input=public.encode(), capture_output=True, check=True).stdout
