@@ -44,7 +44,7 @@ static void audit_handle(struct job *job)
     bool sees_all = job_allows(job, ACCESS_SYSTEM, &server);
     int64_t tenant = job_query_number(job, "tenant", sees_all ? 0 : job->actor.tenant), next = 0;
     struct access_object object = {tenant, 0};
-    if (tenant != 0 && !job_demand(job, ACCESS_ADMIN, &object, "tenant")) {
+    if (!job_demand(job, ACCESS_ADMIN, &object, "tenant")) {
         return;
     }
     struct amm_rows *rows = ask(job, tenant, &page);

@@ -268,8 +268,7 @@ static struct fleet_group *parent_of_body(struct job *job, int64_t tenant)
     struct access_object where = {tenant, job_id(job, "parent", 0)};
     struct fleet_group *parent = fleet_branch_find(job->m->fleet, where.tenant, where.group);
     if (parent == NULL) {
-        job_error(job, 404, "not-found", where.group != 0 ? "parent" : "tenant",
-                  "there is no such thing, or not for you");
+        job_missing(job, where.group != 0 ? "parent" : "tenant");
         return NULL;
     }
     return job_demand(job, ACCESS_ADMIN, &where, where.group != 0 ? "parent" : "tenant") ? parent

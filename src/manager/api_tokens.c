@@ -67,6 +67,11 @@ static bool scope_is_mine(struct job *job, const struct access_binding *scope)
                                                  [ROLE_TENANT_ADMIN] = ACCESS_ADMIN,
                                                  [ROLE_SYSTEM_ADMIN] = ACCESS_SYSTEM};
     struct access_object object = {scope->tenant, scope->group};
+    if (scope->tenant == 0 && scope->group != 0) { /* else it would be good for the whole server */
+        job_error(job, 400, "bad-value", "group",
+                  "a group is one of a tenant: give the tenant too");
+        return false;
+    }
     bool allowed = scope->tenant != 0 ? job_demand(job, of_role[scope->role], &object, "tenant")
                                       : access_allows_somewhere(&job->actor, of_role[scope->role]);
     if (!allowed && scope->tenant == 0) {

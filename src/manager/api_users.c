@@ -41,8 +41,7 @@ static bool branch_exists(struct job *job, const struct access_binding *binding)
     if (exists && (binding->tenant == 0 || job_allows(job, ACCESS_VIEW, &object))) {
         return true;
     }
-    job_error(job, 404, "not-found", binding->group != 0 ? "group" : "tenant",
-              "there is no such branch, or not for you");
+    job_missing(job, binding->group != 0 ? "group" : "tenant");
     return false;
 }
 

@@ -9,9 +9,13 @@
 
 #define BEARER "Bearer "
 
-enum { LIMIT_ACTOR = 1, LIMIT_BAD_CREDENTIAL = 2 };
+enum { LIMIT_ACTOR = 1, LIMIT_BAD_CREDENTIAL = 2, LIMIT_STRANGER = 3 };
 
 static const struct limit bad_credentials = {30, AMM_SECOND};
+
+/* Of one network, without a certificate: the time, the CAs, tokens. Enough for a workshop or a
+ * carrier's NAT after a power cut; too little to keep amm-cad and the fleet thread busy. */
+static const struct limit strangers = {500, AMM_SECOND / 50};
 
 const char *authenticate_cookie_name(const struct job *job)
 {
@@ -172,11 +176,30 @@ static bool within_rate(struct job *job)
     return wait == 0;
 }
 
+/* Certificates are judged by the handlers. */
+static bool admit_gateway(struct job *job)
+{
+    uint64_t prefix = amm_address_prefix(&job->remote);
+    unsigned wait = 0;
+    if (job->client == NULL) {
+        wait = limits_take(job->m->limits,
+                           limits_key(job->m->limits, LIMIT_STRANGER, &prefix, sizeof prefix),
+                           &strangers, job->m->now.mono);
+    }
+    if (wait > 0) {
+        job_retry(job, 429, wait, "too-many", "too many requests without a certificate");
+    }
+    return wait == 0;
+}
+
 bool job_authenticate(struct job *job)
 {
     char secret[SECRET_TEXT + 8];
-    if (job->listener == LISTENER_GATEWAYS || job->listener == LISTENER_METRICS) {
-        return true; /* certificates are judged by the handlers */
+    if (job->listener == LISTENER_GATEWAYS) {
+        return admit_gateway(job);
+    }
+    if (job->listener == LISTENER_METRICS) {
+        return true;
     }
     if (find_bearer(job, secret, sizeof secret)) {
         return take_token(job, secret) && within_rate(job);

@@ -148,6 +148,7 @@ static void tick(struct manager *m, struct manager_timer *timer)
     manager_timer_set(m, timer, amm_time_after(m->now.mono, TICK_SECONDS * AMM_SECOND));
     if (cad_link_is_up(m->enrolment->link)) {
         ask_state(m);
+        enrolment_revocations_tell(m); /* it may have been full, or without space on its disk */
     }
     enrolment_calls_sweep(m, m->now.mono - CALL_SECONDS * AMM_SECOND);
     if (amm_store_run(m->store, AMM_SQL_ENROLMENT_TOKEN_EXPIRE, AMM_WITH(amm_number(over))) !=
@@ -231,11 +232,38 @@ const char *enrolment_tunnel_hash(const struct manager *m)
 
 /* ---- verdicts ---- */
 
+static bool recall_one(void *context, const struct enrolment_identity *identity)
+{
+    struct manager *m = context;
+    struct fleet_gateway *gateway = fleet_gateway_find(m->fleet, identity->gateway);
+    struct fleet_identity put = {.id = identity->id,
+                                 .not_before = identity->not_before,
+                                 .not_after = identity->not_after,
+                                 .revoked_at = identity->revoked_at};
+    memcpy(put.key_hash, identity->key_hash, sizeof put.key_hash);
+    if (gateway && identity->not_after >= m->now.wall) {
+        fleet_identity_put(m->fleet, gateway, &put);
+    }
+    return true;
+}
+
+/* Memory drops what has ended; a clock that ran ahead for an hour made it drop what was good, and
+ * "unknown" is final for a gateway. So the store has the last word. */
+static struct fleet_identity *recall(struct manager *m, const struct amm_identity *client)
+{
+    enrolment_identities(m, AMM_SQL_IDENTITY_BY_KEY,
+                         AMM_WITH(amm_blob(client->key, sizeof client->key)), recall_one, m);
+    return fleet_identity_find(m->fleet, client->key);
+}
+
 enum enrolment_verdict enrolment_judge(struct manager *m, const struct amm_identity *client,
                                        struct fleet_gateway **gateway)
 {
     struct fleet_identity *known = fleet_identity_find(m->fleet, client->key);
     int64_t now = m->now.wall;
+    if (!known && client->not_after >= now) {
+        known = recall(m, client);
+    }
     *gateway = known ? known->gateway : NULL;
     if (m->enrolment->revocations_unknown) {
         return ENROLMENT_LATER;

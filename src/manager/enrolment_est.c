@@ -337,6 +337,11 @@ void enrolment_simpleenroll(struct job *job)
         refuse_token(job);
         return;
     }
+    if (result == AMM_STORE_OK && !fleet_gateway_serial_ok(credentials.serial)) {
+        refuse_body(job,
+                    "The serial number has other characters than letters, digits and - _ . : /");
+        return;
+    }
     if (result == AMM_STORE_OK && !amm_est_request_read(job->body, key, error, sizeof error)) {
         refuse_body(job, error);
         return;
@@ -356,6 +361,11 @@ void enrolment_simpleenroll(struct job *job)
         m->enrolment->refused++;
         job_error(job, 403, "key-revoked", NULL,
                   "A certificate of this key was revoked; enrol with a new key.");
+    } else if (of_key.found) {
+        /* Two gateways with one key are one to every check that follows. */
+        m->enrolment->refused++;
+        job_error(job, 403, "key-taken", NULL,
+                  "There is a certificate of this key; each gateway makes a key of its own.");
     } else {
         enrol(job, &token, credentials.serial, key);
     }

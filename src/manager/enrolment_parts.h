@@ -14,10 +14,11 @@
 
 enum {
     ENROLMENT_DAY = 86400,
-    ENROLMENT_SLEEP_DAYS = 400,  /* an expired certificate may renew so long (GP-25) */
-    ENROLMENT_AGAIN = 3600,      /* seconds in which a lost answer may be asked for again (GP-24) */
-    ENROLMENT_RETRY = 5,         /* seconds: amm-cad is away, or the same thing is under way */
-    ENROLMENT_WAITING_RETRY = 60 /* seconds: a person has to approve */
+    ENROLMENT_SLEEP_DAYS = 400, /* an expired certificate may renew so long (GP-25) */
+    ENROLMENT_AGAIN = 3600,     /* seconds in which a lost answer may be asked for again (GP-24) */
+    ENROLMENT_RETRY = 5,        /* seconds: amm-cad is away, or the same thing is under way */
+    ENROLMENT_WAITING_RETRY = 60, /* seconds: a person has to approve */
+    ENROLMENT_SCAN = 5000         /* rows that one answer looks at: others may not be seen */
 };
 
 /* Texts that amm-cad gives at each new link; NULL: not known yet. */
@@ -156,6 +157,9 @@ void enrolment_disown(struct manager *m, const uint8_t serial[AMM_CAD_SERIAL], u
 /* Notes that amm-cad is to be told, in this unit; it is told when that is durable. */
 bool enrolment_revocation_due(struct manager *m, const uint8_t serial[AMM_CAD_SERIAL], uint8_t kind,
                               struct fleet_error *error);
+
+/* Tells amm-cad what it has not confirmed; twice does no harm. False: the store cannot be read. */
+bool enrolment_revocations_tell(struct manager *m);
 
 /* A new link stands: tell what is due, learn what the store does not know. */
 void enrolment_revocations_join(struct manager *m);

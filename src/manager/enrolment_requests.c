@@ -33,10 +33,12 @@ static json_t *to_json(const struct enrolment_request *request)
     return o;
 }
 
+/* The page is full, or enough rows have been looked at: `last` is where to go on. */
 struct listing {
     struct job *job;
     json_t *items;
-    unsigned n, limit;
+    unsigned seen, limit;
+    bool has_more;
     int64_t last;
 };
 
@@ -48,7 +50,9 @@ static bool list_one(void *context, const struct enrolment_request *request)
     if (request->token != 0 && job_allows(listing->job, ACCESS_VIEW, &where)) {
         json_array_append_new(listing->items, to_json(request));
     }
-    return ++listing->n < listing->limit;
+    listing->has_more =
+        json_array_size(listing->items) == listing->limit || ++listing->seen == ENROLMENT_SCAN;
+    return !listing->has_more;
 }
 
 /* Of the query; the route has checked that it is one of these. */
@@ -70,22 +74,23 @@ void enrolment_request_list(struct job *job)
     struct job_page page = job_page(job);
     struct listing listing = {.job = job, .items = json_array(), .limit = page.limit};
     enum enrolment_state state = wanted_state(job);
-    int64_t tenant = job_query_number(job, "tenant", 0);
+    int64_t tenant = job_query_number(job, "tenant", job_only_tenant(job));
     enum amm_store_result result =
-        tenant != 0 ? enrolment_requests(job->m, AMM_SQL_ENROLMENT_REQUEST_LIST,
-                                         AMM_WITH(amm_number(tenant), amm_number(state),
-                                                  amm_number(page.after), amm_number(page.limit)),
-                                         list_one, &listing)
-                    : enrolment_requests(job->m, AMM_SQL_ENROLMENT_REQUEST_LIST_ALL,
-                                         AMM_WITH(amm_number(state), amm_number(page.after),
-                                                  amm_number(page.limit)),
-                                         list_one, &listing);
+        tenant != 0
+            ? enrolment_requests(job->m, AMM_SQL_ENROLMENT_REQUEST_LIST,
+                                 AMM_WITH(amm_number(tenant), amm_number(state),
+                                          amm_number(page.after), amm_number(ENROLMENT_SCAN)),
+                                 list_one, &listing)
+            : enrolment_requests(
+                  job->m, AMM_SQL_ENROLMENT_REQUEST_LIST_ALL,
+                  AMM_WITH(amm_number(state), amm_number(page.after), amm_number(ENROLMENT_SCAN)),
+                  list_one, &listing);
     if (result != AMM_STORE_OK) {
         json_decref(listing.items);
         job_store_error(job, result);
         return;
     }
-    job_list(job, listing.items, listing.n == listing.limit ? listing.last : 0);
+    job_list(job, listing.items, listing.has_more ? listing.last : 0);
 }
 
 bool enrolment_request_object(struct manager *m, int64_t id, struct access_object *out)

@@ -46,7 +46,7 @@ static void told(struct manager *m, void *context, const struct amm_cad_message 
         manager_post(m, forget_due, due);
         return;
     }
-    if (answer) { /* without an answer: at the next link */
+    if (answer) { /* told again by the tick, as without an answer */
         amm_log(AMM_LOG_ERROR, "cad-revokes-not",
                 amm_field_text("why", answer->type == AMM_CAD_FAILED ? answer->failed.words : "?"));
     }
@@ -63,7 +63,7 @@ static void tell(struct manager *m, const struct due *due)
         *copy = *due;
     }
     if (!copy || !cad_link_ask(m->enrolment->link, &request, told, copy)) {
-        free(copy); /* at the next link */
+        free(copy); /* told again by the tick */
     }
 }
 
@@ -163,7 +163,7 @@ bool enrolment_revoke(struct manager *m, struct fleet_gateway *gateway, enum fle
 
 /* ---- both sides know the same ---- */
 
-static bool tell_due(struct manager *m)
+bool enrolment_revocations_tell(struct manager *m)
 {
     struct amm_rows *rows = amm_store_query(m->store, AMM_SQL_REVOCATION_DUE_ALL, AMM_WITHOUT);
     while (amm_rows_next(rows)) {
@@ -301,7 +301,7 @@ static void part_came(struct manager *m, void *context, const struct amm_cad_mes
 void enrolment_revocations_join(struct manager *m)
 {
     m->enrolment->join_failed = false;
-    if (!tell_due(m)) {
+    if (!enrolment_revocations_tell(m)) {
         amm_log(AMM_LOG_ERROR, "revocations-unread", amm_field_text("why", "the store"));
     }
     cad_link_ask(m->enrolment->link, &(struct amm_cad_message){.type = AMM_CAD_REVOCATIONS},

@@ -71,7 +71,7 @@ static bool find_place(struct job *job, struct enrolment_token_new *out)
         const struct fleet_gateway *gateway = fleet_gateway_find(fleet, gateway_id);
         struct access_object where = gateway ? gateway_object(gateway) : (struct access_object){0};
         if (!gateway) {
-            job_error(job, 400, "no-such-gateway", "gateway", "There is no such gateway.");
+            job_missing(job, "gateway");
             return false;
         }
         if (!job_demand(job, ACCESS_ADMIN, &where, "gateway")) {
@@ -92,11 +92,11 @@ static bool find_place(struct job *job, struct enrolment_token_new *out)
         return false;
     }
     if (!fleet_branch_find(fleet, where.tenant, where.group)) {
-        job_error(job, 400, "no-such-group", "group", "The tenant has no such group.");
+        job_missing(job, where.group != 0 ? "group" : "tenant");
         return false;
     }
     *out = (struct enrolment_token_new){.tenant = where.tenant, .group = where.group};
-    return job_demand(job, ACCESS_ADMIN, &where, "group");
+    return job_demand(job, ACCESS_ADMIN, &where, where.group != 0 ? "group" : "tenant");
 }
 
 void enrolment_token_add(struct job *job)
@@ -135,10 +135,12 @@ void enrolment_token_add(struct job *job)
 
 /* ---- lists ---- */
 
+/* The page is full, or enough rows have been looked at: `last` is where to go on. */
 struct listing {
     struct job *job;
     json_t *items;
-    unsigned n, limit;
+    unsigned seen, limit;
+    bool has_more;
     int64_t last;
 };
 
@@ -150,28 +152,30 @@ static bool list_one(void *context, const struct enrolment_token *token)
     if (job_allows(listing->job, ACCESS_VIEW, &where)) {
         json_array_append_new(listing->items, to_json(token, listing->job->m->now.wall));
     }
-    return ++listing->n < listing->limit;
+    listing->has_more =
+        json_array_size(listing->items) == listing->limit || ++listing->seen == ENROLMENT_SCAN;
+    return !listing->has_more;
 }
 
 void enrolment_token_list(struct job *job)
 {
     struct job_page page = job_page(job);
     struct listing listing = {.job = job, .items = json_array(), .limit = page.limit};
-    int64_t tenant = job_query_number(job, "tenant", 0);
+    int64_t tenant = job_query_number(job, "tenant", job_only_tenant(job));
     enum amm_store_result result =
         tenant != 0 ? enrolment_tokens(job->m, AMM_SQL_ENROLMENT_TOKEN_LIST,
                                        AMM_WITH(amm_number(tenant), amm_number(page.after),
-                                                amm_number(page.limit)),
+                                                amm_number(ENROLMENT_SCAN)),
                                        list_one, &listing)
                     : enrolment_tokens(job->m, AMM_SQL_ENROLMENT_TOKEN_LIST_ALL,
-                                       AMM_WITH(amm_number(page.after), amm_number(page.limit)),
+                                       AMM_WITH(amm_number(page.after), amm_number(ENROLMENT_SCAN)),
                                        list_one, &listing);
     if (result != AMM_STORE_OK) {
         json_decref(listing.items);
         job_store_error(job, result);
         return;
     }
-    job_list(job, listing.items, listing.n == listing.limit ? listing.last : 0);
+    job_list(job, listing.items, listing.has_more ? listing.last : 0);
 }
 
 bool enrolment_token_object(struct manager *m, int64_t id, struct access_object *out)

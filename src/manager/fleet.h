@@ -310,6 +310,8 @@ uint32_t fleet_group_gateways_below(const struct fleet_group *group);
 bool fleet_name_ok(const char *name);
 /* 1 to 64 letters, digits, '-', '_', '.'; not "." or "..". */
 bool fleet_gateway_name_ok(const char *name);
+/* At most 64 letters, digits and - _ . : /; "": not known. */
+bool fleet_gateway_serial_ok(const char *serial);
 
 struct fleet_tenant *fleet_tenant_add(struct fleet *fleet, const char *slug, const char *title,
                                       int64_t now, struct fleet_error *error);

@@ -32,7 +32,7 @@ bool fleet_gateway_name_ok(const char *name)
            strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
 }
 
-static bool serial_ok(const char *serial)
+bool fleet_gateway_serial_ok(const char *serial)
 {
     size_t len = strlen(serial);
     return len <= FLEET_SERIAL_MAX && strspn(serial, LETTERS DIGITS "-_.:/") == len;
@@ -42,7 +42,7 @@ enum { NOTE_MAX = 256 };
 
 static bool check_texts(const char *serial, const char *note, struct fleet_error *error)
 {
-    if (serial && !serial_ok(serial)) {
+    if (serial && !fleet_gateway_serial_ok(serial)) {
         return fleet_refuse(error, 400, "bad-serial", "serial",
                             "A serial number has at most %d letters, digits and - _ . : /",
                             FLEET_SERIAL_MAX);

@@ -264,8 +264,7 @@ static struct fleet_group *target_group(struct job *job)
                 : fleet_branch_find(job->m->fleet, job_id(job, "tenant", job->actor.tenant), 0);
     int64_t tenant = job_id(job, "tenant", 0);
     if (!group || (tenant != 0 && group->tenant->id != tenant)) {
-        job_error(job, 404, "not-found", id != 0 ? "group" : "tenant",
-                  "There is no such group, or not for you.");
+        job_missing(job, id != 0 ? "group" : "tenant");
         return NULL;
     }
     struct access_object place = {group->tenant->id, group->id};
@@ -409,7 +408,7 @@ static bool move(struct job *job, struct fleet_gateway *gateway)
     struct fleet_group *group =
         fleet_branch_find(job->m->fleet, gateway->group->tenant->id, job_id(job, "group", 0));
     if (!group) {
-        job_error(job, 404, "not-found", "group", "There is no such group, or not for you.");
+        job_missing(job, "group");
         return false;
     }
     struct access_object place = {group->tenant->id, group->id};

@@ -57,6 +57,19 @@ static bool copy_arguments(struct job *job, const struct route_match *match)
     return true;
 }
 
+/* Some answers give a secret, this once. */
+static void drop_answer(struct job_part *part)
+{
+    if (part->body != NULL) {
+        amm_wipe(part->body, part->body_len);
+    }
+    free(part->body);
+    part->body = NULL;
+    part->body_len = 0;
+    part->content_type = NULL;
+    part->is_stream = false;
+}
+
 static void drop_job(void *context)
 {
     job_free(context);
@@ -112,7 +125,7 @@ void job_free(struct job *job)
     }
     json_decref(job->input);
     free(part->bytes);
-    free(part->body);
+    drop_answer(part);
     free(part);
 }
 
@@ -122,15 +135,6 @@ struct amm_view job_header(const struct job *job, const char *lower)
 }
 
 /* ---- answers ---- */
-
-static void drop_answer(struct job_part *part)
-{
-    free(part->body);
-    part->body = NULL;
-    part->body_len = 0;
-    part->content_type = NULL;
-    part->is_stream = false;
-}
 
 static void answer(struct job *job, int status, const char *content_type, char *body, size_t len)
 {
@@ -261,9 +265,14 @@ void job_store_error(struct job *job, enum amm_store_result result)
               "the server's database refuses: nothing was changed; its log says why");
 }
 
+void job_missing(struct job *job, const char *field)
+{
+    answer_error(job, 404, "not-found", field, "there is no such thing, or not for you");
+}
+
 void job_not_found(struct job *job)
 {
-    answer_error(job, 404, "not-found", NULL, "there is no such thing, or not for you");
+    job_missing(job, NULL);
 }
 
 json_t *job_json_id(int64_t id)
@@ -494,7 +503,7 @@ bool job_demand(struct job *job, enum access_action action, const struct access_
     if (job_allows(job, ACCESS_VIEW, object)) {
         job_error(job, 403, "forbidden", field, "your role does not allow this there");
     } else {
-        job_error(job, 404, "not-found", field, "there is no such thing, or not for you");
+        job_missing(job, field);
     }
     return false;
 }

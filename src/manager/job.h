@@ -98,6 +98,9 @@ void job_retry(struct job *job, int status, unsigned seconds, const char *name, 
 /* For what the store said: 507 full, 503 busy, 409 conflict ("exists"), 500. */
 void job_store_error(struct job *job, enum amm_store_result result);
 void job_not_found(struct job *job);
+/* The same for what a member of the body names. One answer for what is not there and for what the
+ * actor may not see: else ids of other tenants could be found out. */
+void job_missing(struct job *job, const char *field);
 
 /* Ids are JSON strings. */
 json_t *job_json_id(int64_t id);

@@ -46,7 +46,7 @@ def retried(ask):
     """The first answer that is not "try again soon"."""
     while True:
         answer = ask()
-        if answer.status != 503:
+        if answer.status not in (429, 503):
             return answer
         assert int(answer.headers["Retry-After"]) >= 1
 
@@ -169,6 +169,27 @@ def test_a_lost_answer_is_given_again_to_the_same_key_only(manager, tmp_path):
     assert from_pkcs7(again.body) == [gateway.certificate.read_text()]
     assert manager.enrol("lost", token, thief.request).status == 401
     assert manager.enrol("thief", token, thief.request).status == 401
+
+
+def test_two_gateways_cannot_have_one_key(manager, tmp_path):
+    owner = enrolled(manager, tmp_path, "key-owner")
+    [token] = manager.tokens()
+    answer = manager.enrol("key-copy", token, csr(owner.key, "key-copy"))
+    assert answer.status == 403 and answer.json["error"] == "key-taken"
+    assert manager.find("key-copy") is None
+    copy = Gateway(tmp_path, "key-copy")
+    copy.take(manager.enrol("key-copy", token, copy.request))  # the token is still good
+
+
+@pytest.mark.parametrize("serial", ["two\nlines", "blank ed", "\x1b[31m", "caf\xc3\xa9", "\xff\xfe", "a,b", "-\x00"])
+def test_a_serial_number_of_other_characters_is_refused_before_it_is_noted(manager, tmp_path, serial):
+    [token] = manager.tokens(note="odd")
+    gateway = Gateway(tmp_path, "odd")
+    basic = base64.b64encode(serial.encode("latin-1") + b":" + token.encode()).decode()
+    answer = manager.gateway("POST", "/.well-known/est/simpleenroll", gateway.request, {"Authorization": "Basic " + basic})
+    assert answer.status == (401 if "\0" in serial else 400), answer
+    with database(manager) as db:
+        assert db.execute("SELECT COUNT(*) FROM enrolment_request WHERE token = (SELECT MAX(id) FROM enrolment_token)").fetchone() == (0,)
 
 
 def test_a_serial_number_that_has_enrolled_is_not_taken_over(manager, tmp_path):

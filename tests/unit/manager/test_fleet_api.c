@@ -207,6 +207,22 @@ static void a_tenant_sees_nothing_of_another(void **state)
     assert_int_equal(call(world, &anna, "POST", "/api/v1/gateways/1/quarantine", "{}"), 404);
     assert_int_equal(
         call(world, &anna, "POST", "/api/v1/gateways", "{\"name\":\"x\",\"tenant\":\"1\"}"), 404);
+    /* What another has, and what nobody has: the same words. */
+    int64_t hidden = make_group(world, 1, 0, "hidden");
+    static const char *const paths[] = {"/api/v1/gateways", "/api/v1/groups"};
+    static const char *const members[] = {"group", "parent"};
+    for (size_t i = 0; i < 2; i++) {
+        char words[2][200];
+        for (size_t nobodys = 0; nobodys < 2; nobodys++) {
+            snprintf(body, sizeof body, "{\"name\":\"x\",\"tenant\":\"%lld\",\"%s\":\"%lld\"}",
+                     i == 0 ? 1LL : (long long)acme, members[i],
+                     nobodys ? 999999LL : (long long)hidden);
+            assert_int_equal(call(world, &anna, "POST", paths[i], body), 404);
+            snprintf(words[nobodys], sizeof words[0], "%s %s", member(world, "field"),
+                     member(world, "text"));
+        }
+        assert_string_equal(words[0], words[1]);
+    }
     /* A serial number that is taken says so, and nothing of who has it. */
     assert_int_equal(
         call(world, &anna, "POST", "/api/v1/gateways", "{\"name\":\"x\",\"serial\":\"SX\"}"), 409);
@@ -420,6 +436,55 @@ static void a_check_in_is_for_who_has_a_good_certificate(void **state)
     assert_int_equal(check_in(world, 7, later, FIRST), 200);
 }
 
+static void add_identity_row(struct manager *m, void *context)
+{
+    static const uint8_t serial[20] = {1}, issuer[32], key_hash[32] = {7}, approval[16];
+    int64_t id;
+    assert_int_equal(
+        amm_store_number(m->store, AMM_SQL_IDENTITY_ADD,
+                         AMM_WITH(amm_number(1), amm_number(1), amm_number(1),
+                                  amm_blob(serial, sizeof serial), amm_blob(issuer, sizeof issuer),
+                                  amm_blob(key_hash, sizeof key_hash),
+                                  amm_blob(approval, sizeof approval), amm_number(0), amm_number(0),
+                                  amm_number(*(const int64_t *)context), amm_number(0)),
+                         &id),
+        AMM_STORE_OK);
+}
+
+static void forget_ended(struct manager *m, void *context)
+{
+    fleet_identity_expire(m->fleet, *(const int64_t *)context);
+}
+
+/* The clock ran ahead by a year, and was put right again. */
+static void a_certificate_that_memory_dropped_too_early_is_known_to_the_store(void **state)
+{
+    struct api_world *world = ask(state, 201, "POST", "/api/v1/gateways", "{\"name\":\"gw\"}");
+    int64_t later = world->m.now.wall + 1000, ahead = world->m.now.wall + 366 * 86400;
+    struct admitting good = {1, 7, later, 0};
+    core_unit(&world->m, admit, &good);
+    core_unit(&world->m, add_identity_row, &later);
+    core_unit(&world->m, forget_ended, &ahead);
+    assert_int_equal(check_in(world, 7, later, FIRST), 200);
+    assert_int_equal(check_in(world, 8, later, FIRST), 403);
+    assert_string_equal(member(world, "error"), "unknown-certificate");
+}
+
+static void strangers_of_one_network_are_slowed_down(void **state)
+{
+    struct api_world *world = ask(state, 201, "POST", "/api/v1/gateways", "{\"name\":\"gw\"}");
+    int64_t later = world->m.now.wall + 1000;
+    struct admitting good = {1, 7, later, 0};
+    int status = 401;
+    core_unit(&world->m, admit, &good);
+    for (unsigned i = 0; i < 100000 && status == 401; i++) {
+        status = check_in(world, 0, 0, FIRST);
+    }
+    assert_int_equal(status, 429);
+    assert_non_null(strstr(world->answer.headers, "Retry-After: "));
+    assert_int_equal(check_in(world, 7, later, FIRST), 200); /* gateways beside them are not */
+}
+
 static void a_quarantine_by_a_check_in_stays_though_it_is_refused(void **state)
 {
     struct api_world *world = ask(state, 201, "POST", "/api/v1/gateways", "{\"name\":\"gw\"}");
@@ -467,6 +532,8 @@ int main(void)
         T(settings_are_shown_with_their_origin_and_their_history),
         T(what_cannot_be_undone_wants_the_name_once_more),
         T(a_check_in_is_for_who_has_a_good_certificate),
+        T(a_certificate_that_memory_dropped_too_early_is_known_to_the_store),
+        T(strangers_of_one_network_are_slowed_down),
         T(a_quarantine_by_a_check_in_stays_though_it_is_refused),
         T(who_comes_too_often_is_told_when_to_come),
     };

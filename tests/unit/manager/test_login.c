@@ -356,6 +356,11 @@ static void a_token_does_what_user_and_scope_allow(void **state)
     assert_int_equal(call(w, &all, "POST", "/api/v1/me/password",
                           "{\"old\":\"" PASSWORD "\",\"new\":\"another password\"}"),
                      403);
+    /* a group without its tenant must not become the whole server */
+    assert_int_equal(call(w, &anna, "POST", "/api/v1/tokens",
+                          "{\"name\":\"c\",\"role\":\"viewer\",\"group\":\"1\"}"),
+                     400);
+    assert_string_equal(member(w, "field"), "group");
     /* the name is its own once only */
     assert_int_equal(
         call(w, &anna, "POST", "/api/v1/tokens", "{\"name\":\"a\",\"role\":\"viewer\"}"), 409);
