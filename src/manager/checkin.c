@@ -23,7 +23,8 @@ struct turn {
     struct amm_checkin *message;
     struct amm_checkin_answer *answer;
     struct fleet_error *error;
-    int64_t now;
+    int64_t now; /* wall seconds */
+    struct amm_now clock;
 };
 
 static bool store_failed(struct turn *t)
@@ -33,13 +34,27 @@ static bool store_failed(struct turn *t)
 
 /* ---- events, results, changes ---- */
 
+static bool may_keep(struct turn *t, const char *what)
+{
+    bool may = event_may_keep(t->fleet, t->gateway, t->clock);
+    if (!may) {
+        amm_refusals_add(&t->answer->refused, what, "more than can be kept of one gateway");
+    }
+    return may;
+}
+
 static bool take_events(struct turn *t)
 {
     struct fleet_gateway *gateway = t->gateway;
     for (size_t i = 0; i < t->message->n_events; i++) {
         const struct amm_checkin_event *event = &t->message->events[i];
-        if (event->id > gateway->events_seen &&
-            !event_add_reported(t->fleet, gateway, event, t->now)) {
+        if (event->id <= gateway->events_seen) {
+            continue;
+        }
+        if (!may_keep(t, "events")) {
+            break;
+        }
+        if (!event_add_reported(t->fleet, gateway, event, t->now)) {
             return store_failed(t);
         }
     }
@@ -94,7 +109,7 @@ static bool take_changes(struct turn *t)
     /* Left out: as it was (GP-43). */
     unsigned clock = t->message->has_time ? (unsigned)t->message->clock : t->gateway->clock;
     bool clock_is_good = clock != AMM_CLOCK_NONE;
-    for (size_t i = 0; i < t->message->n_changes; i++) {
+    for (size_t i = 0; i < t->message->n_changes && may_keep(t, "changes"); i++) {
         if (!parameters_local_change(t->fleet, t->gateway, &t->message->changes[i], clock_is_good,
                                      t->now)) {
             return store_failed(t);
@@ -302,10 +317,10 @@ bool checkin_take(struct fleet *fleet, struct fleet_gateway *gateway,
                   const struct checkin_input *input, struct amm_checkin_answer *answer,
                   bool *quarantined, struct fleet_error *error)
 {
-    struct turn t = {fleet, gateway, input->message, answer, error, input->now};
+    struct turn t = {fleet, gateway, input->message, answer, error, input->now.wall, input->now};
     enum checkin_age age;
     *quarantined = false;
-    *answer = (struct amm_checkin_answer){.time = input->now, .seq = input->message->seq};
+    *answer = (struct amm_checkin_answer){.time = input->now.wall, .seq = input->message->seq};
     answer->refused = input->message->refused;
     fleet_touch_gateway(fleet, gateway, 0);
     if (!judge(&t, input->digest, &age, quarantined)) {

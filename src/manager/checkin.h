@@ -7,6 +7,7 @@
  * thread. */
 #pragma once
 
+#include "base/time.h"
 #include "fleet.h"
 
 #include <stdbool.h>
@@ -15,7 +16,7 @@
 struct checkin_input {
     struct amm_checkin *message; /* what it holds may be moved out */
     uint64_t digest;             /* of the body: checkin_digest */
-    int64_t now;                 /* wall seconds */
+    struct amm_now now;
     const char *tunnel_hash; /* of the tunnel settings as they are for this gateway; NULL: none */
 };
 

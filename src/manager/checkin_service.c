@@ -196,7 +196,7 @@ static void take(struct job *job, struct fleet_gateway *gateway, struct amm_chec
     struct checkin_input input = {
         .message = message,
         .digest = checkin_digest(job->body),
-        .now = m->now.wall,
+        .now = m->now,
         .tunnel_hash = tunnel_hash[0] != '\0' ? tunnel_hash : NULL,
     };
     struct amm_checkin_answer answer;

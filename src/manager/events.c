@@ -51,6 +51,27 @@ bool event_add_reported(struct fleet *fleet, struct fleet_gateway *gateway,
     return add(fleet, gateway, reported->id, &event, reported->data, now);
 }
 
+enum { ROWS_AT_ONCE = 12000 };
+#define ROW_COST (60 * AMM_SECOND)
+
+bool event_may_keep(struct fleet *fleet, struct fleet_gateway *gateway, struct amm_now now)
+{
+    amm_time paid = gateway->rows_until > now.mono ? gateway->rows_until : now.mono;
+    amm_duration ahead = paid - now.mono;
+    if (ahead < ROWS_AT_ONCE * ROW_COST) {
+        gateway->flood_noted = gateway->flood_noted && ahead > ROWS_AT_ONCE / 2 * ROW_COST;
+        gateway->rows_until = paid + ROW_COST;
+        return true;
+    }
+    if (!gateway->flood_noted) {
+        gateway->flood_noted = event_add(
+            fleet, gateway, "too-many-events",
+            "It reports more than can be kept: what is more than one a minute is dropped.", NULL,
+            now.wall);
+    }
+    return false;
+}
+
 size_t events_expire(struct fleet *fleet, int64_t before, size_t most)
 {
     enum amm_store_result result =

@@ -4,12 +4,17 @@
  * thread. */
 #pragma once
 
+#include "base/time.h"
 #include "fleet.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
-enum event_source { EVENT_OF_GATEWAY, EVENT_OF_SERVER };
+/* Counts a row that the gateway makes the server keep: an event, a change on its own page, a tunnel
+ * that goes up or down. False: it has brought more than one gateway may, so that none can fill the
+ * disk of all; the row is to be dropped, and the first time an event says so. A gateway that was
+ * cut off for long may bring a whole queue (GP-47), then one a minute. */
+bool event_may_keep(struct fleet *fleet, struct fleet_gateway *gateway, struct amm_now now);
 
 /* An event that the server noticed itself: "tunnel-up", "late", "clone". `data` (may be NULL) is
  * borrowed. */

@@ -189,6 +189,8 @@ struct fleet_gateway {
     bool late_noted;    /* an event said that it is late */
     int64_t stale_at;
     int64_t paid_until; /* monotonic: how far ahead its check-ins are of the rate that is allowed */
+    int64_t rows_until; /* the same of the rows that it makes the server keep (event_may_keep) */
+    bool flood_noted;   /* an event said that it brings too many */
     bool want_full;
 
     /* settings */

@@ -122,6 +122,9 @@ static void say(struct tunnel *t, struct fleet_gateway *gateway, bool is_up, con
     } else {
         snprintf(text, sizeof text, "%.190s", why);
     }
+    if (!event_may_keep(t->m->fleet, gateway, t->m->now)) {
+        return;
+    }
     /* The state itself does not wait for the disk. */
     if (manager_store_state(t->m) != AMM_STORE_OK ||
         !event_add(t->m->fleet, gateway, is_up ? "tunnel-up" : "tunnel-down", text, NULL,

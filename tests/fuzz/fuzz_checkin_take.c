@@ -109,7 +109,8 @@ static void check_in(struct fleet_gateway *gateway, struct amm_view body, int64_
     bool quarantined;
     uint64_t seq = gateway->seq, events = gateway->events_seen;
     if (amm_checkin_decode(&message, body, &refusal)) {
-        struct checkin_input input = {&message, checkin_digest(body), now, "0123456789abcdef"};
+        struct checkin_input input = {
+            &message, checkin_digest(body), {now * AMM_SECOND, now}, "0123456789abcdef"};
         DEMAND(checkin_take(fleet, gateway, &input, &answer, &quarantined, &error));
         DEMAND(gateway->seq >= seq && gateway->events_seen >= events);
         check_answer(&answer);

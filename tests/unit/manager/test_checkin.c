@@ -673,6 +673,45 @@ static void a_changed_tunnel_is_told_until_it_is_reported(void **state)
            "{}", "tunnel");
 }
 
+/* Twelve thousand at once, then one a minute. */
+static void one_gateway_cannot_fill_the_disk(void **state)
+{
+    struct world *world = *state;
+    int64_t id = world_gateway(world, "gw")->id;
+    static const char changed[] =
+        "{\"v\":1,\"seq\":%d,\"base\":\"\",\"hash\":\"" A "\",\"changes\":"
+        "[{\"id\":1172,\"value\":9443,\"at\":1,\"by\":\"user\"}]}";
+    static const char told[] = "{\"v\":1,\"seq\":%d,\"base\":\"\",\"hash\":\"" A "\",\"events\":["
+                               "{\"id\":%d,\"at\":1,\"kind\":\"boot\"},"
+                               "{\"id\":%d,\"at\":1,\"kind\":\"boot\"}]}";
+    char text[400];
+    int seq = 1;
+    fleet_gateway_find(world->fleet, id)->rows_until =
+        world->now * AMM_SECOND + 11999 * 60 * AMM_SECOND;
+    for (; seq < 4; seq++) {
+        snprintf(text, sizeof text, told, seq, 2 * seq, 2 * seq + 1);
+        json_t *answer = world_checkin(world, id, text);
+        assert_int_equal(json_integer_value(json_object_get(answer, "events")), 2 * seq + 1);
+        assert_string_equal(json_string_value(json_object_get(
+                                json_array_get(json_object_get(answer, "refused"), 0), "field")),
+                            "events");
+        json_decref(answer);
+    }
+    assert_int_equal(count_events(world, id, "boot"), 1);
+    assert_int_equal(count_events(world, id, "too-many-events"), 1);
+    snprintf(text, sizeof text, changed, seq++);
+    expect(world_checkin(world, id, text), "{\"seq\": 4}", "full");
+    struct amm_rows *rows = amm_store_query(
+        world->store, AMM_SQL_HISTORY_OF_GATEWAY,
+        AMM_WITH(amm_number(id), amm_number(1), amm_number(INT64_MAX), amm_number(10)));
+    assert_false(amm_rows_next(rows));
+    assert_int_equal(amm_rows_end(rows), AMM_STORE_OK);
+    world->now += 60;
+    snprintf(text, sizeof text, told, seq, 100, 101);
+    expect(world_checkin(world, id, text), "{\"events\": 101}", "full");
+    assert_int_equal(count_events(world, id, "boot"), 2);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -694,6 +733,7 @@ int main(void)
         T(who_does_not_come_is_late_once_and_back_once),
         T(the_interval_follows_what_is_set),
         T(a_changed_tunnel_is_told_until_it_is_reported),
+        T(one_gateway_cannot_fill_the_disk),
     };
 #undef T
     return cmocka_run_group_tests(tests, NULL, NULL);

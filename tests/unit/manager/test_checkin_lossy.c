@@ -152,7 +152,8 @@ static json_t *serve(struct world *world, int64_t id, struct truth *truth, const
     if (!amm_checkin_decode(&checkin, body, &refusal)) {
         fail_msg("%s: %s", refusal.field, refusal.text);
     }
-    struct checkin_input input = {&checkin, checkin_digest(body), world->now, NULL};
+    struct checkin_input input = {
+        &checkin, checkin_digest(body), {world->now * AMM_SECOND, world->now}, NULL};
     json_t *json = NULL;
     assert_int_equal(amm_store_begin(world->store), AMM_STORE_OK);
     fleet_mark(world->fleet);
