@@ -141,3 +141,16 @@ bool amm_directory_make(const char *path, mode_t mode, char *error, size_t room)
     }
     return true;
 }
+
+bool amm_directory_give(const char *path, uid_t uid, gid_t gid, char *error, size_t room)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    bool ok = fd >= 0 && fchown(fd, uid, gid) == 0;
+    if (!ok) {
+        fail(error, room, path, strerror(errno));
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    return ok;
+}

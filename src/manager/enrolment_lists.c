@@ -6,7 +6,6 @@
 #include "io/privilege.h"
 #include "tunnel.h"
 
-#include <errno.h>
 #include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,15 +47,9 @@ bool enrolment_lists_prepare(struct manager *m, char *error, size_t room)
     if (geteuid() != 0 || access(parent, F_OK) == 0) {
         return true;
     }
-    if (!amm_user_find(m->config->user, &user, error, room) ||
-        !amm_directory_make(parent, 0755, error, room)) {
-        return false;
-    }
-    if (chown(parent, user.uid, user.gid) != 0) {
-        snprintf(error, room, "%s: %s", parent, strerror(errno));
-        return false;
-    }
-    return true;
+    return amm_user_find(m->config->user, &user, error, room) &&
+           amm_directory_make(parent, 0755, error, room) &&
+           amm_directory_give(parent, user.uid, user.gid, error, room);
 }
 
 static void write_file(void *context)

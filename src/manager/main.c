@@ -14,7 +14,6 @@
 #include "manager/sandbox.h"
 #include "manager/stream.h"
 
-#include <errno.h>
 #include <libgen.h>
 #include <signal.h>
 #include <stdio.h>
@@ -73,14 +72,8 @@ static bool make_folder(const char *path, const struct amm_user *user, char *err
     if (access(path, F_OK) == 0) {
         return true;
     }
-    if (!amm_directory_make(path, 0700, error, room)) {
-        return false;
-    }
-    if (geteuid() == 0 && chown(path, user->uid, user->gid) != 0) {
-        snprintf(error, room, "%s: %s", path, strerror(errno));
-        return false;
-    }
-    return true;
+    return amm_directory_make(path, 0700, error, room) &&
+           (geteuid() != 0 || amm_directory_give(path, user->uid, user->gid, error, room));
 }
 
 static bool make_folders(const struct manager_config *config, const struct amm_user *user,

@@ -85,6 +85,14 @@ static void folders_are_made_with_those_above(void **state)
     assert_int_equal(info.st_mode & 0777, 0700);
     assert_true(amm_file_write(in_folder("file"), amm_view_str(""), 0600, error, sizeof error));
     assert_false(amm_directory_make(in_folder("file"), 0700, error, sizeof error));
+
+    char real[128];
+    snprintf(real, sizeof real, "%s", in_folder("x"));
+    assert_true(amm_directory_give(real, getuid(), getgid(), error, sizeof error));
+    assert_int_equal(symlink(real, in_folder("link")), 0);
+    assert_false(amm_directory_give(in_folder("link"), getuid(), getgid(), error, sizeof error));
+    assert_non_null(strstr(error, "link"));
+    assert_int_equal(unlink(in_folder("link")), 0);
 }
 
 /* ---- programs ---- */

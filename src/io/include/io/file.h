@@ -17,3 +17,7 @@ bool amm_file_write(const char *path, struct amm_view text, mode_t mode, char *e
 
 /* Makes a folder and those above it that are missing (mode for the last, 0755 for the others). */
 bool amm_directory_make(const char *path, mode_t mode, char *error, size_t room);
+
+/* Gives a folder to a user. A link in its place is refused: the folder above may be another user's,
+ * who could lead root anywhere. */
+bool amm_directory_give(const char *path, uid_t uid, gid_t gid, char *error, size_t room);
