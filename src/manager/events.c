@@ -72,6 +72,17 @@ bool event_may_keep(struct fleet *fleet, struct fleet_gateway *gateway, struct a
     return false;
 }
 
+bool event_clock_is_steady(struct event_clock *clock, struct amm_now now)
+{
+    enum { JUMP = 600, STEADY = 6 * 3600 }; /* seconds */
+    int64_t offset = now.wall - now.mono / AMM_SECOND, moved = offset - clock->offset;
+    clock->offset = offset;
+    if (moved > JUMP || moved < -JUMP) {
+        clock->steady_at = amm_time_after(now.mono, STEADY * AMM_SECOND);
+    }
+    return now.mono >= clock->steady_at;
+}
+
 size_t events_expire(struct fleet *fleet, int64_t before, size_t most)
 {
     enum amm_store_result result =

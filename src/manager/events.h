@@ -25,5 +25,13 @@ bool event_add(struct fleet *fleet, struct fleet_gateway *gateway, const char *k
 bool event_add_reported(struct fleet *fleet, struct fleet_gateway *gateway,
                         const struct amm_checkin_event *event, int64_t now);
 
+/* What is deleted for its age is gone for good: a clock that jumped, or that nobody has put right yet
+ * behind a start, gets hours to jump back. True: it has gone steadily for so long. Begins as {0}. */
+struct event_clock {
+    int64_t offset;     /* wall minus monotonic seconds */
+    amm_time steady_at; /* monotonic */
+};
+bool event_clock_is_steady(struct event_clock *clock, struct amm_now now);
+
 /* Deletes what is older than `before`, at most `most`; returns how many. */
 size_t events_expire(struct fleet *fleet, int64_t before, size_t most);

@@ -25,7 +25,8 @@ enum {
 };
 
 static struct manager_timer tick;
-static int64_t identities_at, events_at; /* wall seconds: when it is their turn */
+static amm_time identities_at, events_at; /* monotonic: when it is their turn */
+static struct event_clock event_clock;
 
 /* ---- the event stream ---- */
 
@@ -99,12 +100,13 @@ static void every_second(struct manager *m, struct manager_timer *timer)
         return;
     }
     operations_expire(m->fleet, m->now.wall, EXPIRE_AT_ONCE);
-    if (m->now.wall >= events_at) {
-        events_at = m->now.wall + EVENTS_EVERY;
+    bool is_steady = event_clock_is_steady(&event_clock, m->now);
+    if (m->now.mono >= events_at && is_steady) {
+        events_at = amm_time_after(m->now.mono, EVENTS_EVERY * AMM_SECOND);
         events_expire(m->fleet, m->now.wall - EVENTS_KEPT, EVENTS_AT_ONCE);
     }
-    if (m->now.wall >= identities_at) {
-        identities_at = m->now.wall + IDENTITIES_EVERY;
+    if (m->now.mono >= identities_at) {
+        identities_at = amm_time_after(m->now.mono, IDENTITIES_EVERY * AMM_SECOND);
         fleet_identity_expire(m->fleet, m->now.wall);
     }
 }
@@ -140,7 +142,9 @@ static bool start(struct manager *m, char *error, size_t room)
     fleet_server_certificate(m->fleet, server_not_before, server_not_after);
     fleet_watch(m->fleet, publish, m);
     fleet_on_event(m->fleet, publish_event, m);
-    identities_at = m->now.wall + IDENTITIES_EVERY;
+    identities_at = amm_time_after(m->now.mono, IDENTITIES_EVERY * AMM_SECOND);
+    events_at = m->now.mono;
+    event_clock = (struct event_clock){0};
     tick = (struct manager_timer){.fire = every_second};
     manager_timer_set(m, &tick, amm_time_after(m->now.mono, AMM_SECOND));
     return true;

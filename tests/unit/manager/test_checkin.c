@@ -1,6 +1,7 @@
 #include "manager/checkin.h"
 
 #include "domain/msci.h"
+#include "manager/events.h"
 #include "manager/operations.h"
 #include "manager/parameters.h"
 #include "world.h"
@@ -712,6 +713,29 @@ static void one_gateway_cannot_fill_the_disk(void **state)
     assert_int_equal(count_events(world, id, "boot"), 2);
 }
 
+static void nothing_is_deleted_for_its_age_behind_a_jump_of_the_clock(void **state)
+{
+    struct event_clock clock = {0};
+    enum { HOUR = 3600, HOURS = 6, YEAR = 366 * 86400 };
+    struct amm_now now = {5 * AMM_SECOND, 1800000000};
+    (void)state;
+    assert_false(event_clock_is_steady(&clock, now)); /* at the start */
+    for (unsigned i = 0; i < HOURS; i++) {
+        assert_false(event_clock_is_steady(&clock, now));
+        now.mono += HOUR * AMM_SECOND;
+        now.wall += HOUR + 1;
+    }
+    assert_true(event_clock_is_steady(&clock, now));
+    now.wall += YEAR;
+    assert_false(event_clock_is_steady(&clock, now));
+    now.mono += HOURS * HOUR * AMM_SECOND;
+    now.wall += HOURS * HOUR - YEAR;
+    assert_false(event_clock_is_steady(&clock, now)); /* back again: a jump, too */
+    now.mono += HOURS * HOUR * AMM_SECOND;
+    now.wall += HOURS * HOUR;
+    assert_true(event_clock_is_steady(&clock, now));
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -734,6 +758,7 @@ int main(void)
         T(the_interval_follows_what_is_set),
         T(a_changed_tunnel_is_told_until_it_is_reported),
         T(one_gateway_cannot_fill_the_disk),
+        T(nothing_is_deleted_for_its_age_behind_a_jump_of_the_clock),
     };
 #undef T
     return cmocka_run_group_tests(tests, NULL, NULL);
