@@ -59,14 +59,25 @@ static void send(struct manager *m, void *data)
     }
 }
 
+static void tell_lost(struct job *job, void *context)
+{
+    (void)context;
+    enrolment_unavailable(job, NULL);
+}
+
+/* The unit failed, and has answered; or the batch is lost, and the job waits to be told. */
 static void take_back(struct manager *m, void *data)
 {
     struct enrolment_call *call;
     memcpy(&call, data, sizeof call);
+    struct job *job = call->job;
     if (call->drop) {
         call->drop(m, call->context, NULL);
     }
     call_free(call);
+    if (!job_is_answered(job)) {
+        job_resume(job, tell_lost, NULL);
+    }
 }
 
 void enrolment_ask(struct job *job, const struct amm_cad_message *request, enrolment_then then,

@@ -292,6 +292,11 @@ int64_t job_id_of_last(const json_t *items)
 
 /* ---- running ---- */
 
+bool job_is_answered(const struct job *job)
+{
+    return job_part(job)->is_answered;
+}
+
 void job_defer(struct job *job)
 {
     job_part(job)->is_deferred = true;

@@ -111,6 +111,7 @@ int64_t job_id_of_last(const json_t *items);
 
 /* The answer comes later; the job stays until then. What the unit wrote so far is committed. */
 void job_defer(struct job *job);
+bool job_is_answered(const struct job *job);
 
 /* Makes `context` the job's: `drop` (any thread) frees it when the job is over, however it ends.
  * Once. */

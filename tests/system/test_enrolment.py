@@ -207,8 +207,8 @@ def test_tokens_in_bulk(manager):
     assert len(set(tokens)) == 500
     assert manager.api("POST", "/enrolment-tokens", {"tenant": "1", "count": 1001}).status == 400
     assert manager.api("POST", "/enrolment-tokens", {"count": 1}).status == 400
-    assert manager.api("POST", "/enrolment-tokens", {"tenant": "77"}).status == 400
-    assert manager.api("POST", "/enrolment-tokens", {"gateway": "123456"}).status == 400
+    assert manager.api("POST", "/enrolment-tokens", {"tenant": "77"}).status == 404
+    assert manager.api("POST", "/enrolment-tokens", {"gateway": "123456"}).status == 404
     page, seen = "", []
     while page is not None:
         answer = manager.api("GET", f"/enrolment-tokens?limit=200{page}").json
