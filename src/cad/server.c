@@ -37,7 +37,6 @@ struct cad_server {
     struct amm_loop *loop;
     int listener, signals;
     uid_t manager;
-    char path[108]; /* of a unix socket */
     struct client clients[CAD_CLIENTS];
     struct amm_cad_message request, answer; /* large, and wiped after use */
 };
@@ -58,7 +57,6 @@ struct cad_server *cad_server_new(struct cad_service *service, struct cad_record
     for (int i = 0; i < CAD_CLIENTS; i++) {
         server->clients[i].fd = -1;
     }
-    snprintf(server->path, sizeof server->path, "%s", path);
     server->listener = amm_unix_listen(path, 0660, group, error, CAD_ERROR);
     if (server->listener < 0) {
         return cad_server_free(server);
