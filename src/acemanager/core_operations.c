@@ -70,10 +70,9 @@ static void do_diagnostics(struct ace_core *core, const struct amm_checkin_opera
         core_operation_end(core, o->id, AMM_OPERATION_FAILED, "out of memory", NULL);
         return;
     }
-    size_t len = strlen(text);
     json_t *data = json_object();
     json_object_set_new(data, "text",
-                        json_stringn(text, len < DIAGNOSTICS_MAX ? len : DIAGNOSTICS_MAX));
+                        json_stringn(text, (size_t)amm_text_part(text, DIAGNOSTICS_MAX)));
     free(text);
     core_operation_end(core, o->id, AMM_OPERATION_DONE, "", data);
 }

@@ -172,6 +172,17 @@ void amm_text_clean(char *out, size_t room, struct amm_view text)
     out[n] = '\0';
 }
 
+int amm_text_part(const char *text, size_t most)
+{
+    size_t len = strnlen(text, most), back = 1;
+    while (back < 4 && back < len && ((unsigned char)text[len - back] & 0xc0) == 0x80) {
+        back++;
+    }
+    unsigned char first = len > 0 ? (unsigned char)text[len - back] : 0;
+    size_t whole = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : first >= 0xc0 ? 2 : 1;
+    return (int)(whole > back ? len - back : len);
+}
+
 void amm_hex(char *out, struct amm_view view)
 {
     static const char digits[] = "0123456789abcdef";

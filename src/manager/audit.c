@@ -86,10 +86,7 @@ static void clean(char *out, size_t room, const char *text)
          at++) {
         out[len++] = *at < ' ' || *at == 0x7f ? '_' : (char)*at;
     }
-    while (len > 0 && len + 1 == room && ((unsigned char)out[len - 1] & 0x80)) {
-        len--; /* a character that was cut */
-    }
-    out[len] = '\0';
+    out[amm_text_part(out, len)] = '\0'; /* cut here, or by who wrote the text */
 }
 
 bool audit_add(struct manager *m, const struct audit_entry *entry)

@@ -116,10 +116,10 @@ bool gateway_query_conditions(struct gateway_query *query, const char *text, cha
         snprintf(one, sizeof one, "%.*s", (int)len, text);
         if (len >= sizeof one || !parse_condition(one, &query->conditions[query->n_conditions])) {
             snprintf(error, room,
-                     "\"%.60s\" is no condition. Such are: CellLink-RSSI<-100, Platform=RV50, "
+                     "\"%.*s\" is no condition. Such are: CellLink-RSSI<-100, Platform=RV50, "
                      "Platform~rv, AssetTemperature/dock>=20, WiFiLink-IPAddress, !IMEI; order "
                      "needs a number.",
-                     one);
+                     amm_text_part(one, 60), one);
             return false;
         }
         query->n_conditions++;

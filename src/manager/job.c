@@ -228,6 +228,7 @@ void job_error(struct job *job, int status, const char *name, const char *field,
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    text[amm_text_part(text, sizeof text)] = '\0';
     answer_error(job, status, name, field, text);
 }
 

@@ -388,7 +388,7 @@ bool parameters_local_change(struct fleet *fleet, struct fleet_gateway *gateway,
     at = at < gateway->last_checkin ? gateway->last_checkin : at;
     at = at > now ? now : at;
 
-    snprintf(by, sizeof by, "%.64s (on the gateway)", change->by);
+    snprintf(by, sizeof by, "%.*s (on the gateway)", amm_text_part(change->by, 64), change->by);
     struct owner owner = {fleet, gateway, gateway->group, by, at};
     bool has_old = fleet_reported(gateway, change->id, old, sizeof old);
     if (!change_text(msci, change->value, value, sizeof value)) {

@@ -64,7 +64,8 @@ static void need_aleos(const struct requirements_facts *facts, struct requiremen
               "The version of ALEOS is not known.");
     } else if (!amm_version_at_least(facts->software_version, ALEOS_LEAST)) {
         lacks(out, true, "Upgrade the gateway to ALEOS " ALEOS_LEAST " or newer.",
-              "ALEOS %.60s is older than " ALEOS_LEAST ".", facts->software_version);
+              "ALEOS %.*s is older than " ALEOS_LEAST ".",
+              amm_text_part(facts->software_version, 60), facts->software_version);
     }
     if (!facts->has_aaf) {
         lacks(out, true, "Enable ALEOS Application Framework on the gateway (Applications > AAF).",
@@ -78,7 +79,8 @@ static void need_ammer(const struct requirements_facts *facts, struct requiremen
         lacks(out, true, "Install AMMER " AMMER_LEAST " or newer.", "AMMER is not installed.");
     } else if (!amm_version_at_least(facts->ammer_version, AMMER_LEAST)) {
         lacks(out, true, "Update AMMER to " AMMER_LEAST " or newer.",
-              "AMMER %.60s is older than " AMMER_LEAST ".", facts->ammer_version);
+              "AMMER %.*s is older than " AMMER_LEAST ".", amm_text_part(facts->ammer_version, 60),
+              facts->ammer_version);
     }
 }
 

@@ -120,7 +120,7 @@ static void say(struct tunnel *t, struct fleet_gateway *gateway, bool is_up, con
         snprintf(text, sizeof text, "up on port %u with address %s", gateway->tunnel.up_port,
                  address);
     } else {
-        snprintf(text, sizeof text, "%.190s", why);
+        snprintf(text, sizeof text, "%.*s", amm_text_part(why, 190), why);
     }
     if (!event_may_keep(t->m->fleet, gateway, t->m->now)) {
         return;

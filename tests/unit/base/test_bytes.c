@@ -164,6 +164,14 @@ static void text_from_a_peer_is_made_harmless(void **state)
     amm_text_clean(out, 1, amm_view_str("x"));
     assert_string_equal(out, "");
     amm_text_clean(NULL, 0, amm_view_str("x"));
+
+    static const char euro[] = "a\xe2\x82\xac\xf0\x9f\x98\x80z";
+    static const int whole[] = {0, 1, 1, 1, 4, 4, 4, 4, 8, 9, 9, 9};
+    for (size_t most = 0; most < sizeof whole / sizeof whole[0]; most++) {
+        assert_int_equal(amm_text_part(euro, most), whole[most]);
+    }
+    assert_int_equal(amm_text_part("\x80\x80\x80\x80\x80", 9), 5); /* never was any */
+    assert_int_equal(amm_text_part("\xc3", 9), 0);
 }
 
 static void hex_goes_both_ways_and_refuses_other_characters(void **state)

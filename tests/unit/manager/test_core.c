@@ -272,6 +272,35 @@ static void hostile_text_stays_in_its_row(void **state)
     assert_true(check.is_whole);
 }
 
+static void add_cut_text(struct manager *m, void *context)
+{
+    assert_true(audit_add(m, &(struct audit_entry){.tenant = 1,
+                                                   .actor = "a",
+                                                   .remote = "",
+                                                   .action = "cut",
+                                                   .object = "\xe2\x82\xac",
+                                                   .result = "ok",
+                                                   .detail = context}));
+}
+
+/* What somebody asked for cannot be kept out of sight by where its text is cut. */
+static void a_text_that_was_cut_in_a_character_is_shown(void **state)
+{
+    struct api_world *w = *state;
+    static char *const cut[] = {"euro \xe2\x82\xac\xe2\x82", "euro \xe2\x82\xac\xe2",
+                                "euro \xe2\x82\xac\xc3", "euro \xe2\x82\xac\xf0\x9f\x98",
+                                "euro \xe2\x82\xac"};
+    for (size_t i = 0; i < sizeof cut / sizeof cut[0]; i++) {
+        assert_true(core_unit(&w->m, add_cut_text, cut[i]));
+        assert_int_equal(call(w, &root, "GET", "/api/v1/audit?limit=1", NULL), 200);
+        const json_t *row = json_array_get(json_object_get(w->answer.body, "items"), 0);
+        assert_string_equal(json_string_value(json_object_get(row, "object")), "\xe2\x82\xac");
+        const char *detail = json_string_value(json_object_get(row, "detail"));
+        assert_non_null(detail);
+        assert_string_equal(detail, "euro \xe2\x82\xac");
+    }
+}
+
 /* ---- timers, workers, limits ---- */
 
 static unsigned fired;
@@ -385,6 +414,7 @@ int main(void)
         TEST(the_chain_shows_what_was_done_to_it),
         TEST(refusals_are_kept_and_lost_batches_leave_no_gap),
         TEST(hostile_text_stays_in_its_row),
+        TEST(a_text_that_was_cut_in_a_character_is_shown),
         cmocka_unit_test(timers_fire_in_order_and_once),
         TEST(work_comes_back_to_the_fleet_thread),
         cmocka_unit_test(limits_count_by_key_and_time),
