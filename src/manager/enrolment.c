@@ -3,7 +3,7 @@
 
 #include "crypto/est.h"
 #include "crypto/mac.h"
-#include "enrolment_routes.h"
+#include "api_enrolment.h"
 #include "io/log.h"
 #include "metrics.h"
 

@@ -1,7 +1,7 @@
 /* The CAs, and which gateways are lost if one of them goes. */
 #include "manager/enrolment_parts.h"
 
-#include "enrolment_routes.h"
+#include "api_enrolment.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -5,7 +5,7 @@
 #include "crypto/est.h"
 #include "crypto/mac.h"
 #include "domain/token.h"
-#include "enrolment_routes.h"
+#include "api_enrolment.h"
 
 #include <stdio.h>
 #include <stdlib.h>

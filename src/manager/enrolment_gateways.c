@@ -3,7 +3,7 @@
 #include "manager/enrolment_parts.h"
 
 #include "domain/token.h"
-#include "enrolment_routes.h"
+#include "api_enrolment.h"
 #include "events.h"
 #include "parameters.h"
 #include "pki/connection_file.h"

@@ -2,7 +2,7 @@
 #include "manager/enrolment_parts.h"
 
 #include "crypto/mac.h"
-#include "enrolment_routes.h"
+#include "api_enrolment.h"
 
 #include <stdio.h>
 

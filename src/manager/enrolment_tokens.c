@@ -3,7 +3,7 @@
 
 #include "crypto/mac.h"
 #include "domain/token.h"
-#include "enrolment_routes.h"
+#include "api_enrolment.h"
 
 #include <stdio.h>
 

@@ -3,7 +3,7 @@
 #include "manager/enrolment_parts.h"
 
 #include "domain/gateway_answers.h"
-#include "enrolment_routes.h"
+#include "api_enrolment.h"
 #include "proto/wrap.h"
 
 #include <stdio.h>

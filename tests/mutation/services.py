@@ -389,16 +389,16 @@ TABLE = [
     ("src/manager/fleet_module.c", [MANAGER + "fleet_api"], [
         ("job_allows(job, ACCESS_VIEW, &place) ? mark : 0", "mark"),
     ]),
-    ("src/manager/gateway_routes.c", [MANAGER + "fleet_api"], [
+    ("src/manager/api_gateways.c", [MANAGER + "fleet_api"], [
         ("if (!job_demand(job, ACCESS_OPERATE, &place, \"group\")) {", "if (false) {"),
         ("!job_allows(job, ACCESS_VIEW, &place)) {", "false) {"),
     ]),
-    ("src/manager/operation_routes.c", [MANAGER + "fleet_api"], [
+    ("src/manager/api_operations.c", [MANAGER + "fleet_api"], [
         ("if (!job_demand(job, action, &place, NULL)) {", "if (false) {"),
         ("strcmp(job_text(job, \"confirm\", \"\"), gateway->name) != 0", "false"),
         ("gateway && gateway->group->mark == mark &&", "gateway &&"),
     ]),
-    ("src/manager/event_routes.c", [MANAGER + "fleet_api"], [
+    ("src/manager/api_events.c", [MANAGER + "fleet_api"], [
         ("gateway && gateway->group->mark == mark &&", "gateway &&"),
     ]),
     ("src/manager/fleet_gateway.c", [MANAGER + "fleet", MANAGER + "checkin"], [

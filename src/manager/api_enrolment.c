@@ -1,5 +1,5 @@
 /* The rows of the enrolment in the route table. */
-#include "enrolment_routes.h"
+#include "api_enrolment.h"
 
 #include "fleet_module.h"
 #include "manager/enrolment.h"

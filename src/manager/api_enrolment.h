@@ -1,4 +1,4 @@
-/* Handlers of the enrolment; the rows are in enrolment_routes.c. */
+/* Handlers of the enrolment; the rows are in api_enrolment.c. */
 #pragma once
 
 #include "manager/route.h"
