@@ -117,7 +117,7 @@ static void check_in(struct fleet_gateway *gateway, uint32_t number)
                                   .parameters = bench_parameters(number)};
     struct checkin_input input = {.message = &message,
                                   .digest = bench_mix(number),
-                                  .now = fixture.now - (is_late ? 7200 : number % 900)};
+                                  .now = {0, fixture.now - (is_late ? 7200 : number % 900)}};
     struct amm_checkin_answer answer;
     struct fleet_error error = {0};
     bool quarantined;
