@@ -146,8 +146,9 @@ struct amm_rows *amm_store_query(struct amm_store *store, enum amm_statement sta
                                  const struct amm_value *values, size_t n);
 bool amm_rows_next(struct amm_rows *rows);
 bool amm_rows_is_null(const struct amm_rows *rows, unsigned column);
-int64_t amm_rows_number(const struct amm_rows *rows, unsigned column);       /* NULL: 0 */
-/* NULL: empty. `data` is never NULL: an empty text goes to functions that take NULL for an error. */
+int64_t amm_rows_number(const struct amm_rows *rows, unsigned column); /* NULL: 0 */
+/* NULL: empty. `data` is never NULL: an empty text goes to functions that take NULL for an error.
+ */
 struct amm_view amm_rows_view(const struct amm_rows *rows, unsigned column);
 
 /* Copies text into out[room] with a NUL, cut to fit at the start of a character. */
@@ -172,7 +173,6 @@ bool amm_store_checkpoint(const struct amm_store_settings *settings, char error[
 bool amm_store_restore(const struct amm_store_settings *settings, const char *from,
                        char error[AMM_STORE_ERROR]);
 
-/* Rows of the table `meta`, by AMM_SQL_META_GET and AMM_SQL_META_SET. */
-#define AMM_META_EPOCH "epoch"                 /* number: restores of this database */
-#define AMM_META_REVOKED_EPOCH "revoked-epoch" /* number: the epoch that revocations were read in  \
-                                                */
+/* Rows of the table `meta`, by AMM_SQL_META_GET and AMM_SQL_META_SET; numbers. */
+#define AMM_META_EPOCH "epoch"                 /* restores of this database */
+#define AMM_META_REVOKED_EPOCH "revoked-epoch" /* in which revocations were read */
