@@ -287,8 +287,7 @@ static void take_listener(struct manager *m, void *context, const struct amm_ipc
 {
     struct tunnel *t = context;
     /* All that are published serve check-ins, but for the one of software. */
-    bool is_wanted =
-        answer->type == AMM_IPC_LISTENER && answer->listener.service != SOFTWARE_PORT;
+    bool is_wanted = answer->type == AMM_IPC_LISTENER && answer->listener.service != SOFTWARE_PORT;
     if (fd < 0) {
         return;
     }
