@@ -398,6 +398,7 @@ static void kill_overdue(struct helper *h)
 {
     if (h->core > 0 && h->now >= h->core_kill) {
         kill(h->core, SIGKILL);
+        h->core_kill = h->now + STOP_SECONDS * AMM_SECOND;
     }
     for (unsigned slot = 0; slot < ACE_SLOTS; slot++) {
         if (h->ammers[slot].pid > 0 && h->now >= h->ammers[slot].kill_at) {

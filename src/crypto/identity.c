@@ -38,9 +38,9 @@ static const struct {
     [AMM_TLS_NO_CRL] = {"no-crl",
                         "the revocation list of the certificate's issuer is missing or out of "
                         "date (load a new one; nobody of this issuer can join before that)"},
-    [AMM_TLS_WRONG_PIN] =
-        {"wrong-pin", "the server has another key, or another CA, than the one that was given "
-                      "(is this the right server? then get its new pin, or a new token)"},
+    [AMM_TLS_WRONG_PIN] = {"wrong-pin",
+                           "the server has another key, or another CA, than the one that was given "
+                           "(is this the right server? then get its new pin, or a new token)"},
 };
 
 const char *amm_tls_failure_name(enum amm_tls_failure failure)

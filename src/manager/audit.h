@@ -2,7 +2,8 @@
  *
  * Each row has the SHA-256 of the row before and of its own members, so that a change, a removal or
  * another order of rows shows (audit_verify). Removing the newest rows shows only to who has kept a
- * later hash: it stands in each backup and, at each start and once a day, in the log. Fleet thread, inside a unit. */
+ * later hash: it stands in each backup and, at each start and once a day, in the log. Fleet thread,
+ * inside a unit. */
 #pragma once
 
 #include "manager/manager.h"

@@ -25,8 +25,9 @@ bool event_add(struct fleet *fleet, struct fleet_gateway *gateway, const char *k
 bool event_add_reported(struct fleet *fleet, struct fleet_gateway *gateway,
                         const struct amm_checkin_event *event, int64_t now);
 
-/* What is deleted for its age is gone for good: a clock that jumped, or that nobody has put right yet
- * behind a start, gets hours to jump back. True: it has gone steadily for so long. Begins as {0}. */
+/* What is deleted for its age is gone for good: a clock that jumped, or that nobody has put right
+ * yet behind a start, gets hours to jump back. True: it has gone steadily for so long. Begins as
+ * {0}. */
 struct event_clock {
     int64_t offset;     /* wall minus monotonic seconds */
     amm_time steady_at; /* monotonic */

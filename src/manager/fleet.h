@@ -32,9 +32,9 @@ struct amm_store; /* store/store.h */
 struct fleet;
 
 enum {
-    FLEET_NAME_MAX = 64,   /* of gateways and groups, characters */
-    FLEET_SLUG_MAX = 32,   /* of tenants: lower-case letters, digits, '-' */
-    FLEET_TITLE_MAX = 128, /* of tenants, bytes */
+    FLEET_NAME_MAX = 64,        /* of gateways and groups, characters */
+    FLEET_SLUG_MAX = 32,        /* of tenants: lower-case letters, digits, '-' */
+    FLEET_TITLE_MAX = 128,      /* of tenants, bytes */
     FLEET_COMMON_NAME_MAX = 64, /* of certificates, RFC 5280 A.1 */
     FLEET_TUNNEL_NAME = FLEET_NAME_MAX + 1 + FLEET_SLUG_MAX + 1, /* name@tenant and NUL */
     FLEET_SERIAL_MAX = 64,

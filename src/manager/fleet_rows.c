@@ -327,7 +327,8 @@ static bool load_gateways(struct fleet *fleet)
     }
     good &= amm_rows_end(rows) == AMM_STORE_OK;
 
-    rows = amm_store_query(fleet->store, AMM_SQL_IDENTITY_LIVE, AMM_WITH(amm_number(fleet->identities_from)));
+    rows = amm_store_query(fleet->store, AMM_SQL_IDENTITY_LIVE,
+                           AMM_WITH(amm_number(fleet->identities_from)));
     while (good && amm_rows_next(rows)) {
         struct fleet_gateway *gateway = fleet_gateway_find(fleet, amm_rows_number(rows, 1));
         good = !gateway || put_identity(fleet, gateway, rows);

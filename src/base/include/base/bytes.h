@@ -173,8 +173,8 @@ static inline void amm_store_u32(uint8_t *p, uint32_t v)
  * '_'. For names and reasons that came from a peer and will be shown or logged. */
 void amm_text_clean(char *out, size_t room, struct amm_view text);
 
-/* How many of the first `most` bytes of a UTF-8 text end with a whole character, for "%.*s": a part of
- * one is no UTF-8, and a reader of JSON would see nothing of the text. */
+/* How many of the first `most` bytes of a UTF-8 text end with a whole character, for "%.*s": a part
+ * of one is no UTF-8, and a reader of JSON would see nothing of the text. */
 int amm_text_part(const char *text, size_t most);
 
 /* Writes 2 * view.len lower-case hex digits and a NUL; `out` holds at least 2 * view.len + 1. */

@@ -32,7 +32,7 @@ enum amm_tls_failure {
     AMM_TLS_NO_CIPHER,  /* no common cipher suite */
     AMM_TLS_PEER_ALERT, /* the peer refused us; the alert is in the text */
     AMM_TLS_PROTOCOL,   /* anything else that TLS calls an error */
-    AMM_TLS_NO_CRL, /* revocation lists are in use, and the issuer's is missing or out of date */
+    AMM_TLS_NO_CRL,    /* revocation lists are in use, and the issuer's is missing or out of date */
     AMM_TLS_WRONG_PIN, /* HTTP clients: not the key, or not the CA, that was pinned */
     AMM_TLS_FAILURE_COUNT,
 };
