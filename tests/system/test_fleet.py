@@ -90,7 +90,10 @@ def test_the_stat_is_there_only_while_the_tunnel_is_up(fleet):
 
 
 def history(server, name, parameter):
-    return [(h["new"], h["by"], h["local"]) for h in server.read("gateway", "history", name) if h["parameter"] == parameter]
+    """[(value, by whom, on the page?)], each of the last two minutes."""
+    found = [h for h in server.read("gateway", "history", name) if h["parameter"] == parameter]
+    assert all(-2 <= time.time() - h["at"] < 120 for h in found), found
+    return [(h["new"], h["by"], h["local"]) for h in found]
 
 
 def reported(server, name, value, parameter=1154):
