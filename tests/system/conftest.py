@@ -31,7 +31,7 @@ def told(request, fleet):
     """The stories of this file (fleet.story) that were selected, all begun at once."""
     chosen = {item.function.story for item in request.session.items
               if item.module is request.module and hasattr(item.function, "story")}
-    with concurrent.futures.ThreadPoolExecutor(max_workers=8) as threads:
+    with concurrent.futures.ThreadPoolExecutor(max_workers=12) as threads:
         yield {story: threads.submit(story, fleet) for story in chosen}
 
 

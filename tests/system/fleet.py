@@ -266,14 +266,13 @@ class FleetGateway:
 
     def cut(self, is_cut=True):
         """Cuts the WAN as a lost radio link does: nothing comes, nobody says so."""
-        self.lab.nft(f"""
-            table ip cut {{
-              chain forward {{ type filter hook forward priority 0; policy accept;
-                iifname "gw{self.n}" drop
-                oifname "gw{self.n}" drop
-              }}
-            }}
-        """ if is_cut else "")
+        drop(self.lab, f"cut{self.n}", f'iifname "gw{self.n}" drop; oifname "gw{self.n}" drop', is_cut)
+
+
+def drop(lab, name, rules, is_on=True):
+    """Rules of the router in a table of their own, beside those of other stories; or takes them away."""
+    text = f"table ip {name} {{\nchain forward {{\ntype filter hook forward priority 0; policy accept;\n{rules}\n}}\n}}\n"
+    run("ip", "netns", "exec", lab.router, "nft", "-f", "-", input=text if is_on else f"delete table ip {name}\n")
 
 
 # An echo request to each port's tunnel address every `interval` seconds. One that any of them answers is a ping that went
