@@ -222,8 +222,10 @@ def amm_cad_is_killed_again_and_again(fleet, times):
 
     def enrol():
         n = asked[0]
-        copy.name = f"new-{n}"
-        status, body = copy.ask("POST", "/.well-known/est/simpleenroll", csr(keys[n % len(keys)]), copy.login(labels[n]), False)
+        copy.name, key = f"new-{n}", fleet.folder / f"key-{n}"
+        if not key.exists():  # the same again for a question that was not answered
+            run("openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", key)
+        status, body = copy.ask("POST", "/.well-known/est/simpleenroll", csr(key), copy.login(labels[n]), False)
         if status == 200:
             enrolled.append((copy.name, from_pkcs7(body)[0]))
             asked[0] += 1
@@ -231,10 +233,6 @@ def amm_cad_is_killed_again_and_again(fleet, times):
             assert status in (503, 429, 202), (status, body)  # again, with the same token and key
             time.sleep(0.05)
 
-    keys = []
-    for n in range(8):
-        keys.append(fleet.folder / f"key-{n}")
-        run("openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", keys[-1])
     load = Load(fleet, enrol)
     try:
         for _ in range(times):
