@@ -67,7 +67,7 @@ class Fleet:
     def load(self, *phases, threads=2):
         """Runs checkin_load with gateways that have not been used yet; its lines, one a phase."""
         if self.used + AT_A_TIME > CERTIFICATES:
-            self.used = 0
+            self.used = 0  # their allowance of check-ins has grown again
         done = subprocess.run(
             [TOOLS / "checkin_load", "--server", f"127.0.0.1:{self.manager.gateways}", "--ca",
              self.folder / "pki" / "server-ca.crt", "--gateways", self.gateways, "--skip", str(self.used), "--pid",

@@ -100,8 +100,8 @@ static bool fill(X509 *certificate, X509 *issuer, const struct amm_certificate_r
 {
     return X509_set_version(certificate, X509_VERSION_3) == 1 && set_serial(certificate) &&
            set_names(certificate, issuer, request->name) &&
-           ASN1_TIME_set(X509_getm_notBefore(certificate), request->not_before) &&
-           ASN1_TIME_set(X509_getm_notAfter(certificate), request->not_after) &&
+           time_to_asn1(request->not_before, X509_getm_notBefore(certificate)) &&
+           time_to_asn1(request->not_after, X509_getm_notAfter(certificate)) &&
            X509_set_pubkey(certificate, subject) == 1 &&
            add_extensions(certificate, issuer ? issuer : certificate, request);
 }
@@ -238,8 +238,9 @@ static bool add_revocation(X509_CRL *crl, const struct amm_revocation *revocatio
     X509_REVOKED *entry = X509_REVOKED_new();
     BIGNUM *number = BN_bin2bn(revocation->serial, sizeof revocation->serial, NULL);
     ASN1_INTEGER *serial = number ? BN_to_ASN1_INTEGER(number, NULL) : NULL;
-    ASN1_TIME *at = ASN1_TIME_set(NULL, revocation->at);
-    bool ok = entry && serial && at && X509_REVOKED_set_serialNumber(entry, serial) == 1 &&
+    ASN1_TIME *at = ASN1_TIME_new();
+    bool ok = entry && serial && time_to_asn1(revocation->at, at) &&
+              X509_REVOKED_set_serialNumber(entry, serial) == 1 &&
               X509_REVOKED_set_revocationDate(entry, at) == 1 &&
               X509_CRL_add0_revoked(crl, entry) == 1;
     if (!ok) {
@@ -268,10 +269,10 @@ static bool add_crl_extensions(X509_CRL *crl, X509 *issuer, uint64_t number)
 
 static bool set_crl_times(X509_CRL *crl, int64_t now, int64_t next)
 {
-    ASN1_TIME *from = ASN1_TIME_set(NULL, now);
-    ASN1_TIME *until = ASN1_TIME_set(NULL, next);
-    bool ok = from && until && X509_CRL_set1_lastUpdate(crl, from) == 1 &&
-              X509_CRL_set1_nextUpdate(crl, until) == 1;
+    ASN1_TIME *from = ASN1_TIME_new();
+    ASN1_TIME *until = ASN1_TIME_new();
+    bool ok = time_to_asn1(now, from) && time_to_asn1(next, until) &&
+              X509_CRL_set1_lastUpdate(crl, from) == 1 && X509_CRL_set1_nextUpdate(crl, until) == 1;
     ASN1_TIME_free(from);
     ASN1_TIME_free(until);
     return ok;

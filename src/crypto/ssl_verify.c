@@ -89,13 +89,55 @@ static int forgive_leaf_dates(int ok, X509_STORE_CTX *chain)
     return ok;
 }
 
+/* OpenSSL takes the caller's time as a time_t. In the libraries of 32-bit systems that has 32 bits,
+ * while ours has 64 everywhere: dates are compared here then. */
+static const bool openssl_knows_time = sizeof(long) >= sizeof(int64_t);
+
+/* The form that RFC 5280 demands, and X509_cmp_time with it: seconds, and Z. */
+static bool read_date(const ASN1_TIME *date, int64_t *out)
+{
+    int len = ASN1_STRING_length(date);
+    return (len == 13 || len == 15) && ASN1_STRING_get0_data(date)[len - 1] == 'Z' &&
+           time_from_asn1(date, out);
+}
+
+static int date_error(const X509 *certificate, int64_t wall)
+{
+    int64_t from, until;
+    if (!read_date(X509_get0_notBefore(certificate), &from)) {
+        return X509_V_ERR_ERROR_IN_CERT_NOT_BEFORE_FIELD;
+    }
+    if (!read_date(X509_get0_notAfter(certificate), &until)) {
+        return X509_V_ERR_ERROR_IN_CERT_NOT_AFTER_FIELD;
+    }
+    return from > wall     ? X509_V_ERR_CERT_NOT_YET_VALID
+           : until <= wall ? X509_V_ERR_CERT_HAS_EXPIRED
+                           : X509_V_OK;
+}
+
+/* From the anchor to the leaf, as OpenSSL does it. */
+static int check_dates(X509_STORE_CTX *chain, const struct amm_ssl_rules *rules,
+                       struct amm_ssl_verdict *verdict)
+{
+    STACK_OF(X509) *path = X509_STORE_CTX_get0_chain(chain);
+    for (int i = sk_X509_num(path) - 1; i >= (rules->any_leaf_date ? 1 : 0); i--) {
+        const X509 *certificate = sk_X509_value(path, i);
+        int error = date_error(certificate, rules->wall);
+        if (error != X509_V_OK) {
+            return amm_ssl_refuse(chain, verdict, error, failure_of(error), certificate,
+                                  X509_verify_cert_error_string(error));
+        }
+    }
+    return 1;
+}
+
 int amm_ssl_check_path(X509_STORE_CTX *chain, const struct amm_ssl_rules *rules,
                        struct amm_ssl_verdict *verdict)
 {
     X509_VERIFY_PARAM *param = X509_STORE_CTX_get0_param(chain);
     X509_VERIFY_PARAM_set_depth(param, CHAIN_MAX - 2); /* counts what is between leaf and anchor */
     X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_PARTIAL_CHAIN | X509_V_FLAG_TRUSTED_FIRST);
-    if (rules->any_date) {
+    if (rules->any_date || !openssl_knows_time) {
         X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_NO_CHECK_TIME);
     } else {
         X509_VERIFY_PARAM_set_time(param, rules->wall); /* has precedence over that flag */
@@ -114,6 +156,9 @@ int amm_ssl_check_path(X509_STORE_CTX *chain, const struct amm_ssl_rules *rules,
         return amm_ssl_refuse(chain, verdict, error, failure_of(error),
                               X509_STORE_CTX_get_current_cert(chain),
                               X509_verify_cert_error_string(error));
+    }
+    if (!rules->any_date && !check_dates(chain, rules, verdict)) {
+        return 0;
     }
     X509 *leaf = X509_STORE_CTX_get0_cert(chain);
     STACK_OF(X509) *path = X509_STORE_CTX_get0_chain(chain);

@@ -135,6 +135,19 @@ bool time_from_asn1(const ASN1_TIME *time, int64_t *out)
     return true;
 }
 
+/* Not ASN1_TIME_set: its time_t is 32 bits wide in the libraries of 32-bit systems. */
+bool time_to_asn1(int64_t wall, ASN1_TIME *out)
+{
+    time_t seconds = wall;
+    struct tm parts;
+    char text[sizeof "99991231235959Z"];
+    if (!out || !gmtime_r(&seconds, &parts)) {
+        return false;
+    }
+    return strftime(text, sizeof text, "%Y%m%d%H%M%SZ", &parts) == sizeof text - 1 &&
+           ASN1_TIME_set_string_X509(out, text) == 1;
+}
+
 bool identity_from(const X509 *certificate, const X509 *issuer, struct amm_identity *out)
 {
     return serial_of(certificate, out->serial, sizeof out->serial) &&

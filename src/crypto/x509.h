@@ -51,6 +51,8 @@ bool name_is_good(const char *name, size_t len);
 void name_for_people(const X509 *certificate, char out[AMM_NAME_MAX + 1]);
 
 bool time_from_asn1(const ASN1_TIME *time, int64_t *out);
+/* False if the year has not four digits, `out` is NULL, or memory is short. */
+bool time_to_asn1(int64_t wall, ASN1_TIME *out);
 
 /* P-256, P-384, Ed25519 or RSA of 2048-4096 bits. */
 bool key_is_acceptable(const X509 *certificate);

@@ -2,12 +2,15 @@
 
 #include "io/clock.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <time.h>
 #include <unistd.h>
 
 struct amm_loop {
     int epoll;
+    bool is_old_kernel; /* no epoll_pwait2: waits in milliseconds */
 };
 
 static uint32_t epoll_events(unsigned interest)
@@ -63,18 +66,37 @@ void amm_loop_remove(struct amm_loop *loop, int fd)
     epoll_ctl(loop->epoll, EPOLL_CTL_DEL, fd, NULL);
 }
 
+static int wait_ms(amm_duration left)
+{
+    amm_duration ms = (left + AMM_MILLISECOND - 1) / AMM_MILLISECOND;
+    return ms > INT32_MAX ? INT32_MAX : (int)ms;
+}
+
+/* `left` < 0: for ever. */
+static int wait_for(struct amm_loop *loop, amm_duration left,
+                    struct epoll_event events[AMM_LOOP_READY])
+{
+    if (!loop->is_old_kernel) {
+        struct timespec limit = {.tv_sec = (time_t)(left / AMM_SECOND),
+                                 .tv_nsec = (long)(left % AMM_SECOND)};
+        int n = epoll_pwait2(loop->epoll, events, AMM_LOOP_READY, left < 0 ? NULL : &limit, NULL);
+        if (n >= 0 || errno != ENOSYS) {
+            return n;
+        }
+        loop->is_old_kernel = true; /* before Linux 5.11 */
+    }
+    return epoll_wait(loop->epoll, events, AMM_LOOP_READY, left < 0 ? -1 : wait_ms(left));
+}
+
 unsigned amm_loop_wait(struct amm_loop *loop, amm_time deadline,
                        struct amm_ready out[AMM_LOOP_READY])
 {
     struct epoll_event events[AMM_LOOP_READY];
-    struct timespec timeout, *limit = NULL;
-    if (deadline != AMM_NEVER) {
-        amm_duration left = deadline - amm_now().mono;
-        left = left < 0 ? 0 : left;
-        timeout = (struct timespec){.tv_sec = left / AMM_SECOND, .tv_nsec = left % AMM_SECOND};
-        limit = &timeout;
+    amm_duration left = deadline != AMM_NEVER ? deadline - amm_now().mono : -1;
+    if (deadline != AMM_NEVER && left < 0) {
+        left = 0;
     }
-    int n = epoll_pwait2(loop->epoll, events, AMM_LOOP_READY, limit, NULL);
+    int n = wait_for(loop, left, events);
     unsigned ready = 0;
     for (int i = 0; i < n; i++) {
         out[ready++] = (struct amm_ready){

@@ -251,6 +251,17 @@ static X509_NAME *name_of(const char *pem)
     return name;
 }
 
+/* Not ASN1_TIME_set: its time_t may be another one than ours (src/crypto/x509.c). */
+static void set_date(ASN1_TIME *out, int64_t wall)
+{
+    char text[16];
+    time_t seconds = wall;
+    struct tm parts;
+    assert_non_null(gmtime_r(&seconds, &parts));
+    assert_int_equal(strftime(text, sizeof text, "%Y%m%d%H%M%SZ", &parts), 15);
+    assert_int_equal(ASN1_TIME_set_string_X509(out, text), 1);
+}
+
 static enum amm_tls_failure verdict_on_odd(const struct odd *odd)
 {
     static char certificate[AMM_PEM_MAX * 2], key[AMM_PEM_MAX * 2];
@@ -266,8 +277,8 @@ static enum amm_tls_failure verdict_on_odd(const struct odd *odd)
                                    (const uint8_t *)odd->name, odd->name_len, -1, 0);
     }
     X509_set_issuer_name(x, issuer);
-    ASN1_TIME_set(X509_getm_notBefore(x), NOW - DAY);
-    ASN1_TIME_set(X509_getm_notAfter(x), NOW + DAY);
+    set_date(X509_getm_notBefore(x), NOW - DAY);
+    set_date(X509_getm_notAfter(x), NOW + DAY);
     X509_set_pubkey(x, pair);
     if (odd->usage) {
         add_extension(x, NID_ext_key_usage, odd->usage);
