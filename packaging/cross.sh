@@ -7,8 +7,7 @@ packages_cross='pkg-config gcc-arm-linux-gnueabihf libc6-dev-armhf-cross gcc-aar
 libraries_cross='libssl3 libssl-dev libjansson4 libjansson-dev libmnl0 libmnl-dev libargon2-1 libargon2-dev libsqlite3-0
   libsqlite3-dev libcmocka0 libcmocka-dev'
 programs_gateway='src/acemanager/acemanager src/ammer/ammer'
-# The folders that the two programs consist of; those whose tests need sockets of the kernel that qemu-user lacks are tested
-# on this machine only.
+# The folders that the two programs consist of, but for src/io: qemu-user lacks some of the kernel's interfaces.
 tests_cross='acemanager|ammer|base|conf|crypto|data|domain|http|ipc|proto'
 
 # cross_apt DIR DEBIAN-ARCHITECTURE APT-GET-ARGUMENT...: works in DIR/packages.
@@ -30,8 +29,8 @@ cross_root() {
   aarch64) architecture=arm64 ;;
   *) die "there is no target \"$1\"; there are: armhf aarch64" ;;
   esac
-  [ ! -e "$dir/complete" ] || return 0
   need $packages_cross
+  [ ! -e "$dir/complete" ] || return 0
   say "libraries for $1"
   rm -rf "$dir"
   cross_apt "$dir" "$architecture" update || true # a list that fails does no harm if the packages are in another one

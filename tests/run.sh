@@ -2,7 +2,7 @@
 #
 #   quick   unit, golden, simulation (a sample of seeds) and fuzz smoke under ASan + UBSan; threads under TSan;
 #           system tests against real peers in network namespaces (a sample)
-#   --all   10 000 seeds, the whole interoperability matrix, mutation of the security checks
+#   --all   10 000 seeds, the whole interoperability matrix, mutation of the security checks, unit tests for armhf
 # The last line is: N passed, N failed, N skipped
 
 test_run() {
@@ -39,6 +39,8 @@ test_run() {
     record simulation-10000 simulate 10000
     say "mutation of the security checks"
     record mutation /usr/bin/python3 tests/mutation/mutate.py
+    say "unit tests of what runs on gateways, for armhf under qemu-user"
+    armhf_run
   fi
   /usr/bin/python3 tests/summary.py var/test
 }
@@ -49,6 +51,14 @@ meson_suite() {
   shift 2
   meson test -C "$dir" --print-errorlogs --timeout-multiplier 3 "$@" || true
   cp "$dir/meson-logs/testlog.json" "var/test/$name.json"
+}
+
+armhf_run() {
+  local log=build-armhf-test/meson-logs/testlog.json
+  . packaging/cross.sh
+  rm -f "$log"
+  (cross_test armhf) || true
+  if [ -f "$log" ]; then cp "$log" var/test/armhf.json; else record "armhf: the tests could not be built" false; fi
 }
 
 # simulate N: seeds 1 to N, a share for each CPU; a seed that fails is named with the command that repeats it.
