@@ -46,8 +46,11 @@ class Fleet:
         for path in (self.manager.database.parent, *self.manager.database.parent.iterdir()):
             shutil.chown(path, "nobody", "nogroup")
         self.manager.start()
-        self.api = Client(self.manager, local=True)
-        assert self.api.get("/api/v1/gateways?limit=1&total=true").json["total"] == GATEWAYS
+        assert self.api().get("/api/v1/gateways?limit=1&total=true").json["total"] == GATEWAYS
+
+    def api(self):
+        """A new connection, as root on the unix socket; an idle one is closed after a minute."""
+        return Client(self.manager, local=True)
 
     @property
     def pid(self):
