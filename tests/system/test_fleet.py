@@ -321,6 +321,7 @@ def test_a_stock_router_is_sent_to_its_new_port(fleet):
     assert fleet.lab.ping(fleet.lab.gateway(33), str(POOLS[1191][1])) == (3, 3)
 
 
+@pytest.mark.slow
 @story
 def test_two_users_of_one_identity_are_noticed(fleet):
     """The folder of a gateway, copied to another one that runs beside it."""
