@@ -130,6 +130,7 @@ def test_the_first_password_is_on_the_label_and_nowhere_else(gateway):
     assert password not in gateway.process.log
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ("reboot", pytest.param("activate", marks=pytest.mark.slow)))
 def test_a_person_enables_the_tunnel_in_a_browser(gateway, browser, how):
     """Services > MSCI > Enable, 1192, Apply, then Activate now or Reboot. No server here: the tunnel waits."""

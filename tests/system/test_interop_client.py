@@ -76,6 +76,7 @@ def test_our_client_joins(lab, pki, transport, wrap, cipher, tls):
     assert "tun0" not in lab.exec(gateway, "ip", "link").stdout
 
 
+@pytest.mark.slow
 def test_our_client_comes_back_when_the_server_was_killed(lab, pki):
     server = stock_server(lab, pki)
     gateway = lab.gateway(1)
@@ -98,6 +99,7 @@ def test_no_ping_is_lost_over_renegotiations_of_the_server(lab, pki):
     assert server.log.count("Control Channel: TLS") >= 3
 
 
+@pytest.mark.slow
 def test_tcp_follows_udp_when_udp_is_blocked(lab, pki):
     server = stock_server(lab, pki, "tcp")
     gateway = lab.gateway(1)

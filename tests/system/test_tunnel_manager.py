@@ -299,6 +299,7 @@ class Ours:
         return our_client(self.pair.lab, self.pair.lab.gateway(1), path, device=device)
 
 
+@pytest.mark.slow
 def test_a_move_of_ours_is_make_before_break(pair):
     """Two tunnels of one identity for a moment, by order: nobody calls that a clone, and no ping is lost."""
     ours = Ours(pair, "SN-1")
