@@ -86,6 +86,7 @@ static const struct field list_query[] = {
     {"order", FIELD_CHOICE, false, 0, 0, "asc|desc", "default asc"},
     {"total", FIELD_BOOL, false, 0, 0, NULL, "also say how many there are in all"},
     {"stats", FIELD_TEXT, false, 1, 1000, NULL, "stats to come along, separated by commas"},
+    {"fields", FIELD_CHOICE, false, 0, 0, "all|tree", "tree: what a row of the tree shows"},
     FILTERS,
     {0}};
 
@@ -189,10 +190,15 @@ static void list(struct job *job)
         json_decref(json);
         bad_query(job, "after", "This is not the `next` of a page before, in this order.");
     } else {
+        char fields[8] = "all";
         bool has_stats = job_query_text(job, "stats", stats, sizeof stats);
+        job_query_text(job, "fields", fields, sizeof fields);
+        bool is_tree = strcmp(fields, "tree") == 0;
         for (size_t i = 0; i < page->n; i++) {
             json_array_append_new(
-                items, gateway_to_json(page->at[i], job->m->now.wall, has_stats ? stats : NULL));
+                items,
+                is_tree ? gateway_to_json_compact(page->at[i], job->m->now.wall)
+                        : gateway_to_json(page->at[i], job->m->now.wall, has_stats ? stats : NULL));
         }
         json_object_set_new(json, "items", items);
         if (page->has_more) {

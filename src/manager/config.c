@@ -64,6 +64,9 @@ static bool fill(struct manager_config *config, const char *file, char error[AMM
     }
     default_listen(&config->console,
                    config->console_certificate[0] != '\0' ? "[::]:443" : "127.0.0.1:8080");
+    /* Any remote session has a host name of its own below the domain. */
+    snprintf(config->remote_origins, sizeof config->remote_origins,
+             "http://*.gw.localhost:8081 https://*.gw.localhost:8444");
     default_listen(&config->gateways, "[::]:8443");
     default_listen(&config->metrics, "127.0.0.1:9480");
     if (config->front_threads == 0) {

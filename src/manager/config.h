@@ -22,7 +22,9 @@ struct manager_config {
     char socket[AMM_CONF_TEXT];  /* of ammctl */
     struct manager_listen console, gateways, metrics;
     char console_certificate[AMM_CONF_TEXT], console_key[AMM_CONF_TEXT]; /* "": plain, loopback */
-    char console_names[AMM_CONF_TEXT]; /* Host names that are served; "": any */
+    char console_names[AMM_CONF_TEXT];  /* Host names that are served; "": any */
+    char console_files[AMM_CONF_TEXT];  /* folder of what web/ is built to */
+    char remote_origins[AMM_CONF_TEXT]; /* of remote sessions, for form-action */
     char gateways_certificate[AMM_CONF_TEXT], gateways_key[AMM_CONF_TEXT];
     char gateways_ca[AMM_CONF_TEXT];
     uint32_t front_threads; /* never 0 after manager_config_load */

@@ -116,6 +116,10 @@ struct amm_store *fleet_store(struct fleet *fleet)
 
 static void touch(struct fleet *fleet, struct touched what)
 {
+    enum { MEMBERS = FLEET_CREATED | FLEET_DELETED | FLEET_MOVED | FLEET_ACCESS | FLEET_EDITED };
+    if (what.kind != TOUCHED_GATEWAY || (what.changes & MEMBERS)) {
+        fleet->counted_at = 0;
+    }
     /* One entry of a unit for one thing: but not across units, which end each for itself. */
     if (fleet->n_touched > fleet->unit) {
         struct touched *last = &fleet->touched[fleet->n_touched - 1];
@@ -181,6 +185,7 @@ void fleet_rollback(struct fleet *fleet, size_t mark)
     /* Newest first: what a thing stands in is there again before the thing, and what was new goes
      * before what it stood in. */
     bool settings_changed = false;
+    fleet->counted_at = 0;
     while (fleet->n_touched > mark) {
         struct touched *what = &fleet->touched[--fleet->n_touched];
         bool good = true;

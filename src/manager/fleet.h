@@ -89,6 +89,15 @@ struct fleet_settings {
 
 enum fleet_clone_policy { FLEET_CLONE_INHERIT, FLEET_CLONE_FLAG, FLEET_CLONE_QUARANTINE };
 
+/* How many gateways of a branch are how: of the group and all below it (lamps.h). Only uint32_t, so
+ * that they are added as an array. */
+struct branch_counts {
+    uint32_t gateways;
+    uint32_t checkin_up, checkin_late, checkin_missing, checkin_never; /* not of OpenVPN routers */
+    uint32_t tunnel_up, tunnel_down, tunnel_resting, tunnel_never;
+    uint32_t pending; /* settings not in sync */
+};
+
 struct fleet_group {
     int64_t id; /* 0: root group */
     int64_t created_at;
@@ -101,6 +110,7 @@ struct fleet_group {
     uint32_t n_gateways;  /* in it, not below it */
     uint32_t mark;        /* for one scan at a time: fleet_group_mark_branch */
     struct fleet_settings template;
+    struct branch_counts counts; /* as of the last fleet_count_branches */
 };
 
 /* ---- gateways ---- */

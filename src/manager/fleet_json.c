@@ -3,6 +3,7 @@
 #include "fleet_module.h"
 
 #include "domain/msci.h"
+#include "lamps.h"
 #include "requirements.h"
 
 #include <stdio.h>
@@ -82,6 +83,29 @@ json_t *gateway_stats_to_json(const struct fleet_gateway *gateway)
     return stats;
 }
 
+static void put_lamps(json_t *json, const struct fleet_gateway *gateway, int64_t now)
+{
+    json_t *lamps = json_object();
+    put(lamps, "checkin", json_string(lamp_name(lamp_checkin(gateway, now))));
+    put(lamps, "tunnel", json_string(lamp_name(lamp_tunnel(gateway, now))));
+    put(json, "lamps", lamps);
+}
+
+json_t *gateway_to_json_compact(const struct fleet_gateway *gateway, int64_t now)
+{
+    char label[AMM_PARAMETER_TEXT_MAX] = "";
+    json_t *json = json_object();
+    fleet_reported(gateway, AMM_MSCI_DEVICE_NAME, label, sizeof label);
+    put(json, "id", job_json_id(gateway->id));
+    put(json, "name", json_string(gateway->name));
+    put(json, "label", json_string(label));
+    put(json, "tenant", job_json_id(gateway->group->tenant->id));
+    put(json, "group", job_json_id(gateway->group->id));
+    put(json, "kind", json_string(fleet_kind_name(gateway->kind)));
+    put_lamps(json, gateway, now);
+    return json;
+}
+
 json_t *gateway_to_json(const struct fleet_gateway *gateway, int64_t now, const char *stats)
 {
     char label[AMM_PARAMETER_TEXT_MAX] = "";
@@ -105,6 +129,7 @@ json_t *gateway_to_json(const struct fleet_gateway *gateway, int64_t now, const 
     put(json, "late", json_boolean(fleet_is_late(gateway, now)));
     put(json, "open_operations", json_integer(gateway->open_operations));
     put(json, "tunnel", tunnel_to_json(gateway));
+    put_lamps(json, gateway, now);
     if (stats) {
         put_stats(json, gateway, stats);
     }

@@ -15,6 +15,7 @@ extern const struct route parameter_routes[]; /* parameters of gateways, templat
 extern const struct route stat_routes[];
 extern const struct route event_routes[];
 extern const struct route operation_routes[];
+extern const struct route tree_routes[]; /* api_tree.c */
 
 /* route.find of {id} */
 bool gateway_find_object(struct manager *m, int64_t id, struct access_object *out);
@@ -32,6 +33,9 @@ uint32_t job_mark_visible(struct job *job, struct fleet_group *branch);
 
 /* The one tenant in which all rights of the actor are; 0: they are in several, or everywhere. */
 int64_t job_only_tenant(const struct job *job);
+
+/* For trees and dashboards: id, name, label, tenant, group, kind, lamps. NULL: out of memory. */
+json_t *gateway_to_json_compact(const struct fleet_gateway *gateway, int64_t now);
 
 /* A gateway for lists, with those of `stats` that are wanted ("CellLink-RSSI,Platform", NULL:
  * none); and with everything. New references; NULL: out of memory. */

@@ -32,6 +32,7 @@ struct fleet {
 
     int64_t server_not_before,
         server_not_after; /* of the tunnel server's certificate; 0, 0: unknown */
+    int64_t counted_at;   /* wall second of the branches' counts; 0: to be counted anew (lamps.c) */
     size_t late_at;       /* where the next look for late gateways begins */
     uint32_t mark;        /* last one that was given out */
     struct touched *touched;

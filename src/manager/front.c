@@ -6,6 +6,7 @@
 #include "io/tcp.h"
 #include "io/unix.h"
 #include "manager/checkin_service.h"
+#include "manager/console_files.h"
 #include "manager/job_parts.h"
 #include "manager/stream.h"
 
@@ -48,6 +49,7 @@ struct front {
     unsigned n_listens;
     struct listen listens[LISTENS_MAX];
     struct amm_http_tls *console_tls, *gateways_tls;
+    struct console_files *console; /* immutable; NULL: has not been built */
 };
 
 /* ---- requests ---- */
@@ -98,11 +100,30 @@ static enum route_result find_route(const struct amm_http_call *call, struct rou
     return route_find(call->request->method, call->request->path, listener, match);
 }
 
+/* True if it was a file of the console. */
+static bool serve_console(const struct front *front, const struct amm_http_call *call)
+{
+    const struct amm_http_request *request = call->request;
+    uint8_t fields[CONSOLE_FIELDS_MAX];
+    struct amm_http_reply reply;
+    bool reads = amm_view_equal(request->method, amm_view_str("GET")) ||
+                 amm_view_equal(request->method, amm_view_str("HEAD"));
+    if (call->listener != LISTENER_CONSOLE || !reads || !console_files_has(request->path)) {
+        return false;
+    }
+    console_files_answer(front->console, request, call->is_tls, &reply, fields);
+    amm_http_answer(call->server, call->ref, &reply);
+    return true;
+}
+
 static bool find(const struct front *front, const struct amm_http_call *call,
                  struct route_match *match)
 {
     if (!host_is_ours(front->m->config, call)) {
         refuse(call, 421, "wrong-host", "this server does not have that name", NULL, NULL);
+        return false;
+    }
+    if (serve_console(front, call)) {
         return false;
     }
     switch (find_route(call, match)) {
@@ -339,6 +360,19 @@ void manager_unlisten_tunnel(struct manager *m)
 
 /* ---- life ---- */
 
+/* A console that is not there is no reason not to serve gateways: it is said, in the log and to who
+ * asks for it. */
+static void load_console(struct front *front)
+{
+    const struct manager_config *config = front->m->config;
+    char error[512];
+    front->console =
+        console_files_load(config->console_files, config->remote_origins, error, sizeof error);
+    if (front->console == NULL) {
+        amm_log(AMM_LOG_WARNING, "no-console", amm_field_text("text", error));
+    }
+}
+
 struct front *front_new(struct manager *m, char *error, size_t room)
 {
     struct front *front = calloc(1, sizeof *front);
@@ -366,6 +400,7 @@ struct front *front_new(struct manager *m, char *error, size_t room)
             return front_free(front);
         }
     }
+    load_console(front);
     return open_all(front, error, room) ? front : front_free(front);
 }
 
@@ -415,6 +450,7 @@ struct front *front_free(struct front *front)
     }
     amm_http_tls_unref(front->console_tls);
     amm_http_tls_unref(front->gateways_tls);
+    console_files_free(front->console);
     pthread_mutex_destroy(&front->lock);
     free(front);
     return NULL;

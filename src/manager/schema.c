@@ -113,6 +113,9 @@ static const struct amm_conf_key keys[] = {
     TEXT("console-names", console_names, "", 0, 0,
          "Names by which browsers reach the console, separated by blanks; requests for others are "
          "refused. Empty: any name."),
+    FILE_TEXT("console-files", console_files, "/usr/share/amm/console",
+              "Folder with the console's files, read at the start. Without it the API works, and a "
+              "page says how the console is built."),
     LISTEN("gateways", parse_gateways,
            "ADDRESS:PORT of check-ins, enrolment and time. Without any: [::]:8443."),
     FILE_TEXT("gateways-certificate", gateways_certificate, "",
