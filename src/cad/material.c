@@ -109,7 +109,7 @@ static bool load_time(const char *folder, struct cad_material *material, char er
     bool ok = read_text(folder, AMM_PKI_TIME, material->time_certificate, error) &&
               read_text(folder, AMM_PKI_TIME_KEY, key, error);
     if (ok) {
-        material->time_signer = amm_time_signer_new(key, why, sizeof why);
+        material->time_signer = amm_signer_new(key, "time key", why, sizeof why);
         ok = material->time_signer ||
              fail(error, "%.200s/%s: %.200s", folder, AMM_PKI_TIME_KEY, why);
     }
@@ -162,7 +162,7 @@ struct cad_material *cad_material_load(const char *folder, char error[CAD_ERROR]
 struct cad_material *cad_material_free(struct cad_material *material)
 {
     if (material) {
-        amm_time_signer_free(material->time_signer);
+        amm_signer_free(material->time_signer);
         amm_wipe(material, sizeof *material);
     }
     free(material);

@@ -27,7 +27,7 @@ struct cad_authorities {
 
 struct cad_material {
     struct cad_authorities of[AMM_CAD_PROFILE + 1]; /* by enum amm_cad_kind; [0] is not used */
-    struct amm_time_signer *time_signer;
+    struct amm_signer *time_signer;
     char time_certificate[AMM_PEM_MAX];
     char server_ca[AMM_PEM_MAX];
     char tunnel_certificate[AMM_PEM_MAX];

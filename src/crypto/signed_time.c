@@ -1,19 +1,12 @@
 #include "crypto/signed_time.h"
 #include "x509.h"
 
-#include <openssl/bio.h>
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/x509v3.h>
-#include <stdlib.h>
 
 static const char context[] = "amm-time-1"; /* signed with its NUL */
 
 enum { SIGNED = sizeof context + AMM_CLAIM_NONCE + sizeof(uint64_t) };
-
-struct amm_time_signer {
-    EVP_PKEY *key;
-};
 
 static void signed_bytes(uint8_t out[SIGNED], const uint8_t nonce[AMM_CLAIM_NONCE], int64_t wall)
 {
@@ -23,57 +16,12 @@ static void signed_bytes(uint8_t out[SIGNED], const uint8_t nonce[AMM_CLAIM_NONC
     amm_write_u64(&w, (uint64_t)wall);
 }
 
-bool amm_time_key_new(char *key, char *error, size_t room)
-{
-    EVP_PKEY *pair = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
-    BIO *bio = BIO_new(BIO_s_mem());
-    int n = pair && bio && PEM_write_bio_PrivateKey(bio, pair, NULL, NULL, 0, NULL, NULL) == 1
-                ? BIO_read(bio, key, AMM_PEM_MAX - 1)
-                : 0;
-    key[n > 0 ? n : 0] = '\0';
-    BIO_free(bio);
-    EVP_PKEY_free(pair);
-    return n > 0 || refuse(error, room, "cannot make a key");
-}
-
-struct amm_time_signer *amm_time_signer_new(const char *key, char *error, size_t room)
-{
-    struct amm_time_signer *signer = calloc(1, sizeof *signer);
-    if (!signer) {
-        refuse(error, room, "out of memory");
-        return NULL;
-    }
-    signer->key = key_from_pem(NULL, key, "time key", error, room);
-    if (signer->key && EVP_PKEY_is_a(signer->key, "ED25519")) {
-        return signer;
-    }
-    if (signer->key) {
-        refuse(error, room, "time key: not an Ed25519 key");
-    }
-    return amm_time_signer_free(signer);
-}
-
-struct amm_time_signer *amm_time_signer_free(struct amm_time_signer *signer)
-{
-    if (signer) {
-        EVP_PKEY_free(signer->key);
-    }
-    free(signer);
-    return NULL;
-}
-
-bool amm_time_sign(struct amm_time_signer *signer, const uint8_t nonce[AMM_CLAIM_NONCE],
-                   int64_t wall, uint8_t signature[AMM_CLAIM_SIGNATURE])
+bool amm_time_sign(const struct amm_signer *signer, const uint8_t nonce[AMM_CLAIM_NONCE],
+                   int64_t wall, uint8_t signature[AMM_SIGNATURE])
 {
     uint8_t bytes[SIGNED];
-    size_t len = AMM_CLAIM_SIGNATURE;
-    EVP_MD_CTX *digest = EVP_MD_CTX_new();
     signed_bytes(bytes, nonce, wall);
-    bool ok = digest && EVP_DigestSignInit(digest, NULL, NULL, NULL, signer->key) == 1 &&
-              EVP_DigestSign(digest, signature, &len, bytes, sizeof bytes) == 1 &&
-              len == AMM_CLAIM_SIGNATURE;
-    EVP_MD_CTX_free(digest);
-    return ok;
+    return amm_sign(signer, amm_view(bytes, sizeof bytes), signature);
 }
 
 /* ---- the asking side ---- */
@@ -81,14 +29,11 @@ bool amm_time_sign(struct amm_time_signer *signer, const uint8_t nonce[AMM_CLAIM
 static bool covers(const struct amm_time_claim *claim, const uint8_t nonce[AMM_CLAIM_NONCE],
                    EVP_PKEY *key)
 {
-    uint8_t bytes[SIGNED];
-    EVP_MD_CTX *digest = EVP_MD_CTX_new();
+    uint8_t bytes[SIGNED], raw[AMM_SIGNATURE_KEY];
+    size_t len = sizeof raw;
     signed_bytes(bytes, nonce, claim->wall);
-    bool ok =
-        digest && EVP_DigestVerifyInit(digest, NULL, NULL, NULL, key) == 1 &&
-        EVP_DigestVerify(digest, claim->signature, AMM_CLAIM_SIGNATURE, bytes, sizeof bytes) == 1;
-    EVP_MD_CTX_free(digest);
-    return ok;
+    return EVP_PKEY_get_raw_public_key(key, raw, &len) == 1 &&
+           amm_signature_verify(raw, amm_view(bytes, sizeof bytes), claim->signature);
 }
 
 /* By name, by what its key may be used for and by the signature; dates are left open. */

@@ -12,7 +12,7 @@
 /* ---- time ---- */
 
 _Static_assert((int)AMM_TIME_ANSWER_NONCE == (int)AMM_CLAIM_NONCE &&
-                   (int)AMM_TIME_ANSWER_SIGNATURE == (int)AMM_CLAIM_SIGNATURE,
+                   (int)AMM_TIME_ANSWER_SIGNATURE == (int)AMM_SIGNATURE,
                "the answer carries what is signed");
 
 struct question {

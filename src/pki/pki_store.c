@@ -136,7 +136,7 @@ bool pki_issue(struct pki *pki, enum pki_kind kind, const char *name, const char
         .not_after = now + (int64_t)(days ? days : pki_kinds[kind].days) * PKI_DAY,
     };
     bool ok = pki_authority_read(pki, pki_kinds[kind].authority, &authority, error) &&
-              (kind == PKI_TIME ? amm_time_key_new(out->key, error, PKI_ERROR)
+              (kind == PKI_TIME ? amm_signature_key_new(out->key, error, PKI_ERROR)
                                 : amm_pki_key_new(out->key, error, PKI_ERROR)) &&
               amm_pki_issue(&request, out->key, authority.certificate, authority.key,
                             out->certificate, error, PKI_ERROR) &&

@@ -20,7 +20,7 @@ static struct credential certify(const struct credential *ca, enum amm_certifica
     char error[ERROR_MAX] = "";
     struct amm_certificate_request request = {
         .role = role, .name = name, .not_before = NOW - DAY, .not_after = NOW + 100 * DAY};
-    if (!amm_time_key_new(made.key, error, sizeof error) ||
+    if (!amm_signature_key_new(made.key, error, sizeof error) ||
         !amm_pki_issue(&request, made.key, ca->certificate, ca->key, made.certificate, error,
                        sizeof error)) {
         fail_msg("%s", error);
@@ -35,20 +35,20 @@ static int set_up(void **state)
     return files_set_up(state);
 }
 
-static void sign(const char *key, int64_t wall, uint8_t signature[AMM_CLAIM_SIGNATURE])
+static void sign(const char *key, int64_t wall, uint8_t signature[AMM_SIGNATURE])
 {
     char error[ERROR_MAX] = "";
-    struct amm_time_signer *signer = amm_time_signer_new(key, error, sizeof error);
+    struct amm_signer *signer = amm_signer_new(key, "time key", error, sizeof error);
     assert_non_null(signer);
     assert_true(amm_time_sign(signer, nonce, wall, signature));
-    amm_time_signer_free(signer);
+    amm_signer_free(signer);
 }
 
 /* What the asking side says to a time signed by `by` with its certificate; "" if it takes it. */
 static const char *verdict(const struct credential *by, int64_t wall, int64_t floor)
 {
     static char error[ERROR_MAX];
-    uint8_t signature[AMM_CLAIM_SIGNATURE];
+    uint8_t signature[AMM_SIGNATURE];
     sign(by->key, wall, signature);
     struct amm_time_claim claim = {wall, signature, by->certificate};
     return amm_time_accept(&claim, nonce, world.server_ca.certificate, floor, error, sizeof error)
@@ -79,7 +79,7 @@ static void a_time_outside_the_keys_own_life_is_refused(void **state)
 static void another_nonce_time_or_signature_is_refused(void **state)
 {
     (void)state;
-    uint8_t signature[AMM_CLAIM_SIGNATURE], old[AMM_CLAIM_NONCE];
+    uint8_t signature[AMM_SIGNATURE], old[AMM_CLAIM_NONCE];
     char error[ERROR_MAX] = "";
     sign(time_key.key, NOW, signature);
     struct amm_time_claim claim = {NOW, signature, time_key.certificate};
@@ -158,12 +158,12 @@ static void only_an_ed25519_key_signs_time(void **state)
 {
     (void)state;
     char error[ERROR_MAX] = "";
-    assert_null(amm_time_signer_new(world.server.key, error, sizeof error));
+    assert_null(amm_signer_new(world.server.key, "time key", error, sizeof error));
     assert_non_null(strstr(error, "not an Ed25519 key"));
-    assert_null(amm_time_signer_new("nothing", error, sizeof error));
+    assert_null(amm_signer_new("nothing", "time key", error, sizeof error));
     struct credential ecdsa;
     issue(&ecdsa, AMM_CERTIFICATE_TIME, AMM_CLAIM_NAME, &world.server_ca, NOW - DAY, NOW + DAY);
-    uint8_t signature[AMM_CLAIM_SIGNATURE] = {0};
+    uint8_t signature[AMM_SIGNATURE] = {0};
     struct amm_time_claim claim = {NOW, signature, ecdsa.certificate};
     assert_false(
         amm_time_accept(&claim, nonce, world.server_ca.certificate, 0, error, sizeof error));
@@ -173,7 +173,7 @@ static void only_an_ed25519_key_signs_time(void **state)
 static void what_is_signed_is_what_the_protocol_says(void **state)
 {
     (void)state;
-    uint8_t signature[AMM_CLAIM_SIGNATURE], message[35];
+    uint8_t signature[AMM_SIGNATURE], message[35];
     struct amm_writer w = amm_writer(message, sizeof message);
     amm_write_bytes(&w, "amm-time-1", 11);
     amm_write_bytes(&w, nonce, sizeof nonce);

@@ -318,13 +318,13 @@ static void the_parts_of_the_server_have_their_names_and_purposes(void **state)
          *ca = text_of(AMM_PKI_SERVER_CA);
     assert_true(amm_pki_identity(manager, &identity, error, sizeof error));
     assert_string_equal(identity.name, "amm-manager");
-    struct amm_time_signer *time_key = amm_time_signer_new(key, error, sizeof error);
+    struct amm_signer *time_key = amm_signer_new(key, "time key", error, sizeof error);
     assert_non_null(time_key);
-    uint8_t nonce[AMM_CLAIM_NONCE] = {1}, signature[AMM_CLAIM_SIGNATURE];
+    uint8_t nonce[AMM_CLAIM_NONCE] = {1}, signature[AMM_SIGNATURE];
     assert_true(amm_time_sign(time_key, nonce, time(NULL), signature));
     struct amm_time_claim claim = {time(NULL), signature, signer};
     assert_true(amm_time_accept(&claim, nonce, ca, 0, error, sizeof error));
-    amm_time_signer_free(time_key);
+    amm_signer_free(time_key);
     free(manager);
     free(signer);
     pki_text_free(key);

@@ -5,31 +5,24 @@
 #pragma once
 
 #include "base/bytes.h"
+#include "crypto/signature.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-enum { AMM_CLAIM_NONCE = 16, AMM_CLAIM_SIGNATURE = 64 };
+enum { AMM_CLAIM_NONCE = 16 };
 
 #define AMM_CLAIM_NAME "amm-time"
 
-/* A new Ed25519 key as PEM text; `key` holds AMM_PEM_MAX bytes. */
-bool amm_time_key_new(char *key, char *error, size_t room);
-
-/* A key that is parsed once and signs often. One thread at a time. */
-struct amm_time_signer;
-struct amm_time_signer *amm_time_signer_new(const char *key, char *error, size_t room);
-struct amm_time_signer *amm_time_signer_free(struct amm_time_signer *signer);
-
 /* False only when memory is short. */
-bool amm_time_sign(struct amm_time_signer *signer, const uint8_t nonce[AMM_CLAIM_NONCE],
-                   int64_t wall, uint8_t signature[AMM_CLAIM_SIGNATURE]);
+bool amm_time_sign(const struct amm_signer *signer, const uint8_t nonce[AMM_CLAIM_NONCE],
+                   int64_t wall, uint8_t signature[AMM_SIGNATURE]);
 
 /* What a server answers. */
 struct amm_time_claim {
     int64_t wall;             /* seconds since 1970 */
-    const uint8_t *signature; /* AMM_CLAIM_SIGNATURE bytes */
+    const uint8_t *signature; /* AMM_SIGNATURE bytes */
     const char *certificate;  /* PEM */
 };
 

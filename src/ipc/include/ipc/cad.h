@@ -105,7 +105,7 @@ struct amm_cad_state {
 
 struct amm_cad_signed_time {
     int64_t wall;
-    uint8_t signature[AMM_CLAIM_SIGNATURE];
+    uint8_t signature[AMM_SIGNATURE];
 };
 
 struct amm_cad_revoked {
