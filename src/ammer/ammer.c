@@ -178,6 +178,7 @@ static void end_attempt(struct ammer *a, const struct amm_connect_end *end)
     link_close(&a->link);
     amm_connect_ended(&a->connect, a->now.mono, end);
     a->state.inner_ip = a->state.server_ip = 0;
+    a->state.epoch = 0;
     a->state.server[0] = '\0';
     a->state.address = (struct amm_address){0};
     a->clock_save = AMM_NEVER;
@@ -316,6 +317,7 @@ static void on_joined(struct ammer *a, const struct amm_event *event)
     amm_connect_up(&a->connect);
     a->last_good[a->remote] = a->link.path.remote;
     a->state.joins++;
+    a->state.epoch = event->epoch;
     a->state.last_error[0] = '\0';
     snprintf(a->state.server, sizeof a->state.server, "%s", event->identity.name);
     snprintf(a->state.tls, sizeof a->state.tls, "%s", event->tls_version ? event->tls_version : "");

@@ -79,6 +79,14 @@ static void set_login(json_t *object, const struct amm_ipc_login *login)
                         json_string(hex_text(login->serial, sizeof login->serial, serial)));
 }
 
+/* 16 hex digits: 64 bits do not fit a number of JSON. */
+static void set_epoch(json_t *object, uint64_t epoch)
+{
+    char text[17];
+    snprintf(text, sizeof text, "%016llx", (unsigned long long)epoch);
+    json_object_set_new(object, "epoch", json_string(epoch ? text : ""));
+}
+
 static json_t *peer_json(const struct amm_ipc_peer *p)
 {
     char inner[AMM_IPV4_TEXT], remote[AMM_ADDRESS_TEXT], local[AMM_ADDRESS_TEXT];
@@ -94,6 +102,7 @@ static json_t *peer_json(const struct amm_ipc_peer *p)
         (json_int_t)p->rx_bytes, "tx_packets", (json_int_t)p->tx_packets, "tx_bytes",
         (json_int_t)p->tx_bytes, "dropped", (json_int_t)p->dropped, "last_error", p->last_error,
         "client", p->client);
+    set_epoch(peer, p->epoch);
     set_login(peer, &p->login);
     return peer;
 }
@@ -276,6 +285,7 @@ static json_t *event_json(const struct amm_ipc_event *e)
                   e->inner_ip ? amm_ipv4_text(e->inner_ip, inner) : "", "client", e->client,
                   "reason", e->reason, "text", e->text, "transport",
                   e->transport == AMM_TCP ? "tcp" : "udp", "peer_id", (int)e->peer_id);
+    set_epoch(event, e->epoch);
     set_login(event, &e->login);
     return event;
 }

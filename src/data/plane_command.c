@@ -50,6 +50,7 @@ static void fill_peer(struct amm_plane *plane, struct amm_peer *peer, struct amm
     peer->last_rx = peer->last_tx = now.mono;
     peer->moved = now.mono - AMM_SECOND;
     peer->since = now.wall;
+    peer->epoch = command->epoch;
     peer->last_drop = AMM_DROP_COUNT;
     memcpy(peer->name, command->name, sizeof peer->name);
     peer->name[AMM_NAME_MAX] = '\0';

@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+enum { EPOCH_TEXT = 16 + 1 };
+
 const char *amm_client_phase_name(enum amm_client_phase phase)
 {
     static const char *const names[] = {
@@ -64,6 +66,18 @@ static const char *ip_text(uint32_t ip, char out[AMM_IPV4_TEXT])
     return ip ? amm_ipv4_text(ip, out) : "";
 }
 
+/* 16 hex digits: no JSON reader makes a rounded number of it. */
+static const char *epoch_text(uint64_t epoch, char out[EPOCH_TEXT])
+{
+    static const char digits[] = "0123456789abcdef";
+    size_t n = epoch ? EPOCH_TEXT - 1 : 0;
+    for (size_t i = 0; i < n; i++) {
+        out[i] = digits[epoch >> (60 - 4 * i) & 15];
+    }
+    out[n] = '\0';
+    return out;
+}
+
 static const char *address_text(const struct amm_client_state *state, char out[AMM_ADDRESS_TEXT])
 {
     return state->address.family == AMM_FAMILY_NONE ? "" : amm_address_text(&state->address, out);
@@ -71,11 +85,12 @@ static const char *address_text(const struct amm_client_state *state, char out[A
 
 size_t amm_client_state_encode(const struct amm_client_state *state, uint8_t *out, size_t room)
 {
-    char ip[AMM_IPV4_TEXT], server[AMM_IPV4_TEXT], address[AMM_ADDRESS_TEXT];
+    char ip[AMM_IPV4_TEXT], server[AMM_IPV4_TEXT], address[AMM_ADDRESS_TEXT], epoch[EPOCH_TEXT];
     struct amm_writer w = amm_writer(out, room);
-    amm_write_text(&w, "state=%s\naddress=%s\ninner=%s\nserver_inner=%s\n",
+    amm_write_text(&w, "state=%s\naddress=%s\ninner=%s\nserver_inner=%s\nepoch=%s\n",
                    amm_client_phase_name(state->phase), address_text(state, address),
-                   ip_text(state->inner_ip, ip), ip_text(state->server_ip, server));
+                   ip_text(state->inner_ip, ip), ip_text(state->server_ip, server),
+                   epoch_text(state->epoch, epoch));
     for (size_t i = 0; i < N_FIELDS; i++) {
         amm_write_text(&w, "%s=", fields[i].name);
         if (fields[i].kind == TEXT) {
@@ -90,12 +105,14 @@ size_t amm_client_state_encode(const struct amm_client_state *state, uint8_t *ou
 
 size_t amm_client_state_json(const struct amm_client_state *state, char *out, size_t room)
 {
-    char ip[AMM_IPV4_TEXT], server[AMM_IPV4_TEXT], address[AMM_ADDRESS_TEXT];
+    char ip[AMM_IPV4_TEXT], server[AMM_IPV4_TEXT], address[AMM_ADDRESS_TEXT], epoch[EPOCH_TEXT];
     struct amm_writer w = amm_writer(out, room);
     amm_write_text(&w,
-                   "{\"state\":\"%s\",\"address\":\"%s\",\"inner\":\"%s\",\"server_inner\":\"%s\"",
+                   "{\"state\":\"%s\",\"address\":\"%s\",\"inner\":\"%s\",\"server_inner\":\"%s\","
+                   "\"epoch\":\"%s\"",
                    amm_client_phase_name(state->phase), address_text(state, address),
-                   ip_text(state->inner_ip, ip), ip_text(state->server_ip, server));
+                   ip_text(state->inner_ip, ip), ip_text(state->server_ip, server),
+                   epoch_text(state->epoch, epoch));
     for (size_t i = 0; i < N_FIELDS; i++) {
         amm_write_text(&w, ",\"%s\":", fields[i].name);
         if (fields[i].kind == TEXT) {
@@ -141,6 +158,15 @@ static bool take_simple(struct amm_client_state *out, const struct field *f, con
     return true;
 }
 
+static bool take_epoch(uint64_t *out, const char *value)
+{
+    if (strlen(value) != EPOCH_TEXT - 1 || strspn(value, "0123456789abcdef") != EPOCH_TEXT - 1) {
+        return value[0] == '\0';
+    }
+    *out = strtoull(value, NULL, 16);
+    return true;
+}
+
 static bool take_phase(struct amm_client_state *out, const char *value)
 {
     for (unsigned i = 0; i < AMM_PHASE_COUNT; i++) {
@@ -167,6 +193,9 @@ static bool take_pair(struct amm_client_state *out, const char *key, const char 
     }
     if (strcmp(key, "server_inner") == 0) {
         return value[0] == '\0' || amm_ipv4_parse(&out->server_ip, value);
+    }
+    if (strcmp(key, "epoch") == 0) {
+        return take_epoch(&out->epoch, value);
     }
     for (size_t i = 0; i < N_FIELDS; i++) {
         if (strcmp(key, fields[i].name) == 0) {

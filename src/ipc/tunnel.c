@@ -51,6 +51,7 @@ static void walk_peer(struct walk *walk, struct amm_ipc_peer *peer)
     walk_u8(walk, &peer->key_id);
     walk_u32(walk, &peer->inner_ip);
     walk_u32(walk, &peer->peer_id);
+    walk_u64(walk, &peer->epoch);
     walk_address(walk, &peer->path.remote);
     walk_address(walk, &peer->path.local);
     walk_u32(walk, &peer->path.link);
@@ -85,6 +86,7 @@ static void walk_event(struct walk *walk, struct amm_ipc_event *event)
     walk_u8(walk, &event->transport);
     walk_u32(walk, &event->inner_ip);
     walk_u32(walk, &event->peer_id);
+    walk_u64(walk, &event->epoch);
     walk_login(walk, &event->login);
     walk_string(walk, event->client, sizeof event->client);
     walk_string(walk, event->reason, sizeof event->reason);

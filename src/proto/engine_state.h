@@ -117,6 +117,13 @@ static inline uint32_t session_index(const struct amm_engine *engine,
     return (uint32_t)(session - engine->sessions);
 }
 
+/* Names the tunnel at both ends, for its whole life. */
+static inline uint64_t amm_engine_epoch(const struct amm_engine *engine,
+                                        const struct amm_session *session)
+{
+    return is_server(engine) ? session->own_sid : session->peer_sid;
+}
+
 static inline struct negotiation *negotiation_of(const struct amm_engine *engine,
                                                  const struct amm_session *session)
 {

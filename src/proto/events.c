@@ -36,6 +36,7 @@ struct amm_event *amm_engine_event(struct amm_engine *engine, const struct amm_s
     *event = (struct amm_event){
         .kind = kind,
         .session = amm_engine_ref(engine, session),
+        .epoch = amm_engine_epoch(engine, session),
         .path = session->path,
     };
     return event;

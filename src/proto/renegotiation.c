@@ -107,6 +107,7 @@ static void fill_first_keys(struct amm_engine *engine, const struct amm_session 
     restart *= is_server(engine) ? 2u : 1u;
     command->ping_restart = (uint16_t)(restart < UINT16_MAX ? restart : UINT16_MAX);
     command->data_v1 = amm_session_has(session, SESSION_DATA_V1);
+    command->epoch = amm_engine_epoch(engine, session);
     memcpy(command->name, session->identity.name, sizeof command->name);
 }
 

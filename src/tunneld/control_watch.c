@@ -76,6 +76,7 @@ static void report(struct amm_control *control, enum amm_ipc_event_kind kind, ui
         .transport = peer->path.transport,
         .inner_ip = peer->inner_ip,
         .peer_id = peer->peer_id,
+        .epoch = peer->epoch,
     };
     const struct amm_label *label = amm_control_find_label(control, port_index, peer->peer_id);
     snprintf(event.name, sizeof event.name, "%.64s", peer->name);

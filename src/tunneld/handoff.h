@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { AMM_HANDOFF_VERSION = 2, AMM_STATE_VERSION = 2, AMM_STATE_MAGIC = 0x416d6d53 };
+enum { AMM_HANDOFF_VERSION = 2, AMM_STATE_VERSION = 3, AMM_STATE_MAGIC = 0x416d6d53 };
 
 /* ---- state memory: one memfd, mapped shared by each engine in turn; zeroed when new ---- */
 

@@ -195,13 +195,10 @@ static void report_moved(struct amm_handshake *h, struct amm_now now,
     const struct amm_places *places = &h->shared->places[note->port_index];
     const struct amm_peer *record =
         amm_peer_table_at(places->peers, places->n_slots, note->peer_id);
-    struct amm_identity identity = {0};
     struct amm_peer peer;
 
     if (record && amm_peer_read(record, &peer) && peer.peer_id == note->peer_id) {
-        snprintf(identity.name, sizeof identity.name, "%.64s", peer.name);
-        amm_handshake_report(h, now, AMM_IPC_MOVED, &note->path, &identity, peer.peer_id, "moved",
-                             "");
+        amm_handshake_report_moved(h, now, &peer, &note->path);
     }
 }
 

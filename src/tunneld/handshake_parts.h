@@ -71,10 +71,12 @@ static inline uint64_t handshake_tag(uint32_t kind, uint32_t number)
  * worker's ring has no room for a command. */
 void amm_handshake_settle(struct amm_handshake *h, struct amm_now now);
 
-/* `peer_id`: 0 if there is no tunnel. */
-void amm_handshake_report(struct amm_handshake *h, struct amm_now now, uint8_t kind,
-                          const struct amm_path *path, const struct amm_identity *identity,
-                          uint32_t peer_id, const char *reason, const char *text);
+/* `identity` as far as it is known. */
+void amm_handshake_report_refused(struct amm_handshake *h, struct amm_now now,
+                                  const struct amm_path *path, const struct amm_identity *identity,
+                                  const char *reason, const char *text);
+void amm_handshake_report_moved(struct amm_handshake *h, struct amm_now now,
+                                const struct amm_peer *peer, const struct amm_path *path);
 
 /* ---- handshake_tcp.c ---- */
 

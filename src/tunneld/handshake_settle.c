@@ -42,15 +42,25 @@ static void set_text(char *out, size_t room, const char *text)
     amm_text_clean(out, room, amm_view_str(text));
 }
 
-void amm_handshake_report(struct amm_handshake *h, struct amm_now now, uint8_t kind,
-                          const struct amm_path *path, const struct amm_identity *identity,
-                          uint32_t peer_id, const char *reason, const char *text)
+void amm_handshake_report_refused(struct amm_handshake *h, struct amm_now now,
+                                  const struct amm_path *path, const struct amm_identity *identity,
+                                  const char *reason, const char *text)
 {
-    struct amm_cell_event report = new_report(h, now, kind, path);
+    struct amm_cell_event report = new_report(h, now, AMM_IPC_REFUSED, path);
     set_login(&report.event, identity);
-    report.event.peer_id = peer_id;
     set_text(report.event.reason, sizeof report.event.reason, reason);
     set_text(report.event.text, sizeof report.event.text, text);
+    push_report(h, &report);
+}
+
+void amm_handshake_report_moved(struct amm_handshake *h, struct amm_now now,
+                                const struct amm_peer *peer, const struct amm_path *path)
+{
+    struct amm_cell_event report = new_report(h, now, AMM_IPC_MOVED, path);
+    set_text(report.event.name, sizeof report.event.name, peer->name);
+    report.event.peer_id = peer->peer_id;
+    report.event.epoch = peer->epoch;
+    set_text(report.event.reason, sizeof report.event.reason, "moved");
     push_report(h, &report);
 }
 
@@ -62,6 +72,7 @@ static void report_joined(struct amm_handshake *h, struct amm_now now,
 
     snprintf(client, sizeof client, "%.31s %.15s", event->info.version, event->info.platform);
     report.event.peer_id = event->push.peer_id;
+    report.event.epoch = event->epoch;
     report.event.inner_ip = event->push.local;
     set_login(&report.event, &event->identity);
     set_text(report.event.client, sizeof report.event.client, client);
@@ -77,6 +88,7 @@ static void report_left(struct amm_handshake *h, struct amm_now now, const struc
 
     uint32_t peer_id = amm_authority_place(h->authority, event->session);
     report.event.peer_id = peer_id;
+    report.event.epoch = event->epoch;
     report.event.inner_ip = amm_pool_address(&places->pool, amm_peer_id_slot(peer_id));
     set_login(&report.event, &event->identity);
     set_text(report.event.reason, sizeof report.event.reason, amm_close_reason_name(event->reason));
@@ -90,9 +102,9 @@ static void report_unjoined(struct amm_handshake *h, struct amm_now now,
 {
     switch (event->reason) {
     case AMM_CLOSE_TLS:
-        amm_handshake_report(h, now, AMM_IPC_REFUSED, &event->path, &event->identity, 0,
-                             amm_tls_failure_name(event->failure),
-                             event->text[0] ? event->text : amm_tls_failure_text(event->failure));
+        amm_handshake_report_refused(
+            h, now, &event->path, &event->identity, amm_tls_failure_name(event->failure),
+            event->text[0] ? event->text : amm_tls_failure_text(event->failure));
         return;
     case AMM_CLOSE_REFUSED:
         if (amm_authority_denied(h->authority, event->session)) {
@@ -102,8 +114,8 @@ static void report_unjoined(struct amm_handshake *h, struct amm_now now,
     case AMM_CLOSE_NO_CIPHER:
     case AMM_CLOSE_TIMEOUT:
     case AMM_CLOSE_PROTOCOL:
-        amm_handshake_report(h, now, AMM_IPC_REFUSED, &event->path, &event->identity, 0,
-                             amm_close_reason_name(event->reason), event->text);
+        amm_handshake_report_refused(h, now, &event->path, &event->identity,
+                                     amm_close_reason_name(event->reason), event->text);
         return;
     case AMM_CLOSE_SILENT:
     case AMM_CLOSE_EXIT:
@@ -145,8 +157,8 @@ static void authorise(struct amm_handshake *h, struct amm_now now, const struct 
 
     if (denial) {
         snprintf(text, sizeof text, "%.100s (%.80s)", verdict.text, cure_of(denial));
-        amm_handshake_report(h, now, AMM_IPC_REFUSED, &event->path, &event->identity, 0,
-                             amm_denial_name(denial), text);
+        amm_handshake_report_refused(h, now, &event->path, &event->identity,
+                                     amm_denial_name(denial), text);
     }
     amm_engine_command(h->engine, now, &verdict);
 }

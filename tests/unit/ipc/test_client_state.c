@@ -13,6 +13,7 @@ static struct amm_client_state example(void)
         .remote = "tunnel.example:1190/udp",
         .inner_ip = 0x0A042006,
         .server_ip = 0x0A042001,
+        .epoch = UINT64_C(0x0123456789abcdef),
         .tun = "tun0",
         .server = "amm tunnel",
         .cipher = "AES-256-GCM",
@@ -68,6 +69,9 @@ static void unknown_keys_are_skipped_and_broken_lines_are_not(void **unused)
         "state=up\nsince=99999999999999999999\n",
         "state=up\naddress=nowhere\n",
         "state=up\ninner=10.0.0\n",
+        "state=up\nepoch=1\n",
+        "state=up\nepoch=0123456789abcdeF\n",
+        "state=up\nepoch=0123456789abcdef0\n",
         "state=up\ntun=sixteen-letters-\n",
     };
     for (size_t i = 0; i < sizeof broken / sizeof broken[0]; i++) {

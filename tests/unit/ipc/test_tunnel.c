@@ -33,6 +33,7 @@ static struct amm_ipc_message sample(uint8_t type)
                                        .key_id = 3,
                                        .inner_ip = 0x0a042006,
                                        .peer_id = 8193,
+                                       .epoch = UINT64_C(0x8123456789abcdef),
                                        .path = {remote, local, 9, AMM_TCP, 2, {0}},
                                        .since = 1700000001,
                                        .idle_ms = 12,
@@ -57,6 +58,7 @@ static struct amm_ipc_message sample(uint8_t type)
                                          .transport = AMM_TCP,
                                          .inner_ip = 0x0a042006,
                                          .peer_id = 16385,
+                                         .epoch = 77,
                                          .login = {{[31] = 7}, {[19] = 9}},
                                          .client = "c",
                                          .reason = "expired",
@@ -104,6 +106,7 @@ static void fields_land_where_they_belong(void **state)
     assert_true(amm_path_equal(&back.peer.path, &m.peer.path));
     assert_true(back.peer.rx_bytes == UINT64_MAX);
     assert_int_equal(back.peer.peer_id, 8193);
+    assert_true(back.peer.epoch == UINT64_C(0x8123456789abcdef));
     assert_string_equal(back.peer.last_error, "seen before");
     m = sample(AMM_IPC_EVENT);
     len = amm_ipc_encode(&m, packet, sizeof packet);
@@ -112,6 +115,7 @@ static void fields_land_where_they_belong(void **state)
     assert_true(amm_address_equal(&back.event.remote, &local));
     assert_string_equal(back.event.text, "renew");
     assert_int_equal(back.event.peer_id, 16385);
+    assert_true(back.event.epoch == 77);
     assert_int_equal(back.event.login.key[31], 7);
     assert_int_equal(back.event.login.serial[19], 9);
 }
@@ -165,11 +169,11 @@ static void unknown_versions_types_and_kinds_are_refused(void **state)
 {
     (void)state;
     struct amm_ipc_message back;
-    assert_true(amm_ipc_decode(&back, amm_view("\x02\x01\0\0", 4)));
-    assert_false(amm_ipc_decode(&back, amm_view("\x01\x01\0\0", 4)));
-    assert_false(amm_ipc_decode(&back, amm_view("\x03\x01\0\0", 4)));
-    assert_false(amm_ipc_decode(&back, amm_view("\x02\x0a\0\0", 4)));
-    assert_false(amm_ipc_decode(&back, amm_view("\x02\xff\0\0", 4)));
+    assert_true(amm_ipc_decode(&back, amm_view("\x03\x01\0\0", 4)));
+    assert_false(amm_ipc_decode(&back, amm_view("\x02\x01\0\0", 4)));
+    assert_false(amm_ipc_decode(&back, amm_view("\x04\x01\0\0", 4)));
+    assert_false(amm_ipc_decode(&back, amm_view("\x03\x0a\0\0", 4)));
+    assert_false(amm_ipc_decode(&back, amm_view("\x03\xff\0\0", 4)));
     struct amm_ipc_message m = sample(AMM_IPC_EVENT);
     uint8_t packet[AMM_IPC_MAX];
     size_t len = amm_ipc_encode(&m, packet, sizeof packet);

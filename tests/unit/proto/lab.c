@@ -409,7 +409,8 @@ void lab_expect_joined(struct lab *lab, unsigned i)
     char name[16];
     snprintf(name, sizeof name, "gw-%u", i);
     for (unsigned k = 0; k < lab->n_events; k++) {
-        found |= lab->events[k].kind == AMM_EVENT_JOINED &&
+        found |= lab->events[k].kind == AMM_EVENT_JOINED && there->epoch != 0 &&
+                 lab->events[k].epoch == there->epoch &&
                  strcmp(lab->events[k].identity.name, name) == 0;
     }
     assert_true(found);

@@ -125,6 +125,7 @@ static void what_was_pushed_is_told(void **state)
     const struct amm_peer *peer = amm_client_peer(lab->clients[0].client);
     assert_non_null(peer);
     assert_int_equal(peer->inner_ip, joined->push.local);
+    assert_true(peer->epoch == joined->epoch);
 }
 
 static void often(struct amm_engine_config *config)

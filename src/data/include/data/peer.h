@@ -81,6 +81,7 @@ struct amm_peer {
     amm_time last_tx;
     amm_time moved;                /* last address change */
     int64_t since;                 /* wall seconds */
+    uint64_t epoch;                /* the server's session id: names the tunnel at both ends */
     uint64_t rx_packets, rx_bytes; /* inner */
     uint64_t tx_packets, tx_bytes;
     uint64_t dropped;  /* packets of this peer that were dropped after authentication */

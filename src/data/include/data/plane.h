@@ -39,6 +39,7 @@ struct amm_plane_command {
     struct amm_data_keys keys; /* ADD, INSTALL; SEND uses key_id only */
     /* ADD only: */
     struct amm_path path;
+    uint64_t epoch;
     uint32_t inner_ip;
     uint16_t ping, ping_restart;
     uint8_t data_v1;

@@ -33,6 +33,7 @@ struct amm_client_state {
     struct amm_address address; /* outer address of the server; family NONE if unknown */
     uint32_t inner_ip;          /* 0 while there is none */
     uint32_t server_ip;         /* the server's own address inside the tunnel; 0 if unknown */
+    uint64_t epoch;             /* of the tunnel: the server's session id; 0 while not up */
     char tun[16];
     char server[65]; /* name in the server's certificate; "" while not up */
     char cipher[24];

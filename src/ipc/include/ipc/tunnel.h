@@ -16,7 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { AMM_IPC_VERSION = 2, AMM_IPC_MAX = 4096, AMM_IPC_TEXT = 192 };
+enum { AMM_IPC_VERSION = 3, AMM_IPC_MAX = 4096, AMM_IPC_TEXT = 192 };
 
 enum amm_ipc_type {
     /* requests */
@@ -86,6 +86,8 @@ struct amm_ipc_peer {
     uint16_t port;
     uint8_t cipher, key_id;
     uint32_t inner_ip, peer_id;
+    uint64_t epoch; /* the server's OpenVPN session id: both ends know it, each new tunnel has
+                       another one, renewed keys and a restarted engine keep it; never 0 */
     struct amm_path path;
     int64_t since;    /* wall seconds */
     uint32_t idle_ms; /* since the last authenticated packet */
@@ -127,6 +129,7 @@ struct amm_ipc_event {
     uint8_t transport; /* enum amm_transport, of `remote` */
     uint32_t inner_ip;
     uint32_t peer_id; /* with the port: which tunnel; 0 where there is none (REFUSED, ALARM) */
+    uint64_t epoch;   /* as in struct amm_ipc_peer; 0 where there is no tunnel */
     struct amm_ipc_login login;
     char client[48];
     char reason[48];         /* stable name: "expired", "not-on-roster", "port-full", "silent" */

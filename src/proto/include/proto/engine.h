@@ -152,6 +152,8 @@ const char *amm_close_reason_name(enum amm_close_reason reason);
 struct amm_event {
     enum amm_event_kind kind;
     struct amm_session_ref session;
+    uint64_t epoch; /* the server's session id: both ends know it, and no other tunnel has it. 0 in
+                       a client that has not heard it yet */
     struct amm_path path;
     enum amm_close_reason reason; /* CLOSED */
     enum amm_tls_failure failure; /* CLOSED with CLOSE_TLS */
