@@ -13,6 +13,7 @@ static const struct amm_conf_section sections[] = {
     {"", false, "Shared with amm-tunneld.", begin, true},
     {"port", true, NULL, NULL, false},
     {"manager", false, "Shared with ammd.", begin, true},
+    {"remote-access", false, NULL, NULL, false},
     {"cad", false, "Keys of the CAs of gateways and of the server's time.", begin, false},
     {NULL, false, NULL, NULL, false},
 };

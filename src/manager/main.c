@@ -4,6 +4,7 @@
 #include "io/file.h"
 #include "io/log.h"
 #include "io/privilege.h"
+#include "io/sandbox.h"
 #include "manager/audit_chain.h"
 #include "manager/core.h"
 #include "manager/directory.h"
@@ -11,7 +12,6 @@
 #include "manager/fleet.h"
 #include "manager/front.h"
 #include "manager/limits.h"
-#include "manager/sandbox.h"
 #include "manager/stream.h"
 
 #include <libgen.h>
@@ -206,7 +206,7 @@ static bool prepare(struct manager *m, char *error, size_t room)
     if (geteuid() == 0 && !amm_privileges_drop(&user, error, room)) {
         return false;
     }
-    return sandbox_enter(error, room);
+    return amm_sandbox_enter(error, room);
 }
 
 static bool serve(struct manager *m, int signals, char *error, size_t room)

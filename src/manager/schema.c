@@ -65,6 +65,7 @@ static const struct amm_conf_section sections[] = {
     {"", false, NULL, NULL, false},
     {"port", true, NULL, NULL, false},
     {"cad", false, "Shared with amm-cad.", begin_manager, true},
+    {"remote-access", false, NULL, NULL, false},
     {"manager", false, "The manager, ammd: console, API and check-ins.", begin_manager, false},
     {.name = NULL},
 };

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "http/server.h"
+#include "proxyd/pages.h"
 #include "proxyd/session.h"
 
 struct proxyd;
@@ -14,6 +15,10 @@ struct session *gate_admit(struct proxyd *proxyd, const struct amm_http_call *ca
 /* True if the request is one of the proxy's own, whose body is to be buffered. */
 bool gate_is_own(const struct amm_http_request *request);
 enum { GATE_BODY_MAX = 4096 };
+
+/* Answers with a page and notes that nothing went to the gateway. `session` NULL: not noted. */
+void gate_refuse(struct proxyd *proxyd, const struct session *session,
+                 const struct amm_http_call *call, enum page page);
 
 /* Ends a remote session: cuts its flows now, tells ammd, forgets it. */
 void gate_end(struct proxyd *proxyd, struct session *session, enum amm_proxy_end reason);

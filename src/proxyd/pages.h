@@ -23,6 +23,7 @@ enum page {
     PAGE_BUSY,        /* 503: too many connections */
     PAGE_OPENING,     /* 200: entered; goes on to / by itself */
     PAGE_LEFT,        /* 200: ended by the operator */
+    PAGE_STATUS,      /* 200: what this remote session is, and a button that ends it */
 };
 
 /* Answers with the page. `session` may be NULL; `detail` is a sentence or NULL and is escaped;

@@ -24,7 +24,9 @@
 struct amm_http_server;
 struct amm_http_tls;
 struct flows;
+struct entries;
 struct link;
+struct probes;
 struct record;
 struct sessions;
 
@@ -39,6 +41,10 @@ struct proxyd {
     struct amm_http_server *server;
     struct amm_http_tls *pages; /* client side: TLS to gateways, trusted by their pins alone */
     struct flows *flows;
+    struct entries *entries;
+    struct probes *probes;
+    unsigned n_ready; /* of this turn */
+    struct amm_ready ready[AMM_LOOP_READY];
     bool stopping;
 };
 

@@ -2,6 +2,7 @@
  * when ammd is away the oldest rows are dropped and counted. Never a query, a body or a secret. */
 #pragma once
 
+#include "base/time.h"
 #include "http/message.h"
 #include "ipc/proxy.h"
 

@@ -22,12 +22,13 @@ struct session {
     amm_time idle_from; /* when something was last asked */
     amm_time told;      /* when ammd was last told (ACTIVE) */
     amm_time born;
-    bool entered;                  /* a cookie was given */
-    bool entering;                 /* an assertion is under way */
-    bool page_ended;               /* our own gateway has said that it ended the session */
-    bool seen;                     /* named since WELCOME */
-    struct session *next;          /* in its bucket */
-    struct session *older, *newer; /* by idle_from */
+    struct amm_address entered_from; /* the browser */
+    bool entered;                    /* a cookie was given */
+    bool entering;                   /* an assertion is under way */
+    bool page_ended;                 /* our own gateway has said that it ended the session */
+    bool seen;                       /* named since WELCOME */
+    struct session *next;            /* in its bucket */
+    struct session *before, *after;  /* in the list of all */
 };
 
 /* NULL: out of memory. `domain` without a leading dot, `port` as browsers use it. */
@@ -50,8 +51,9 @@ struct session *sessions_put(struct sessions *sessions, const struct amm_proxy_s
 /* Forgets and wipes it. Its flows must be gone. */
 void sessions_remove(struct sessions *sessions, struct session *session);
 
-/* Something was asked: counts as activity. True if ammd should be told (at most once in 10 s). */
-bool sessions_touch(struct sessions *sessions, struct session *session, struct amm_now now);
+/* Something was asked, or came from the browser over an upgraded connection: counts as activity.
+ * True if ammd should be told (at most once in 10 s). */
+bool session_touch(struct session *session, struct amm_now now);
 
 /* The next one whose time is over, with the reason; NULL: none now. */
 struct session *sessions_due(struct sessions *sessions, struct amm_now now,
@@ -72,5 +74,5 @@ size_t sessions_count(const struct sessions *sessions);
 /* True if the request carries the session's cookie. Constant time for the secret. */
 bool session_has_cookie(const struct session *session, const struct amm_http_request *request);
 
-/* Uses the ticket up, right or wrong in time: true at most once for each. */
+/* True once for each ticket, and only in time. A wrong one does not use it up. */
 bool session_use_ticket(struct session *session, struct amm_view ticket, int64_t wall);

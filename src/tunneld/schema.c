@@ -183,6 +183,7 @@ static const struct amm_conf_section sections[] = {
      begin_port, false},
     {"manager", false, NULL, NULL, false},
     {"cad", false, NULL, NULL, false},
+    {"remote-access", false, NULL, NULL, false},
     {.name = NULL},
 };
 

@@ -1,4 +1,4 @@
-#include "manager/sandbox.h"
+#include "io/sandbox.h"
 
 #include <errno.h>
 #include <linux/audit.h>
@@ -51,7 +51,7 @@ static const uint32_t refused[] = {
 
 enum { N_REFUSED = sizeof refused / sizeof refused[0] };
 
-bool sandbox_enter(char *error, size_t room)
+bool amm_sandbox_enter(char *error, size_t room)
 {
 /* The leak check of a sanitizer build needs ptrace. */
 #if defined(OUR_ARCHITECTURE) && !defined(__SANITIZE_ADDRESS__)
