@@ -72,12 +72,10 @@ bool amm_sign(const struct amm_signer *signer, struct amm_view bytes,
 bool amm_signature_verify(const uint8_t key[AMM_SIGNATURE_KEY], struct amm_view bytes,
                           const uint8_t signature[AMM_SIGNATURE])
 {
-    EVP_PKEY *public =
-        EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, key, AMM_SIGNATURE_KEY);
+    EVP_PKEY *public = EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, key, AMM_SIGNATURE_KEY);
     EVP_MD_CTX *digest = EVP_MD_CTX_new();
-    bool ok =
-        public && digest && EVP_DigestVerifyInit(digest, NULL, NULL, NULL, public) == 1 &&
-        EVP_DigestVerify(digest, signature, AMM_SIGNATURE, bytes.data, bytes.len) == 1;
+    bool ok = public && digest && EVP_DigestVerifyInit(digest, NULL, NULL, NULL, public) == 1 &&
+              EVP_DigestVerify(digest, signature, AMM_SIGNATURE, bytes.data, bytes.len) == 1;
     EVP_MD_CTX_free(digest);
     EVP_PKEY_free(public);
     ERR_clear_error();
