@@ -360,7 +360,8 @@ static size_t write(const struct kind *kind, const void *from, char *out, size_t
         size_t start = amm_writer_len(&w);
         write_value(&w, line, from);
         amm_write_u8(&w, '\n');
-        lines.left = amm_view(out + start, amm_writer_len(&w) > start ? amm_writer_len(&w) - start : 0);
+        lines.left =
+            amm_view(out + start, amm_writer_len(&w) > start ? amm_writer_len(&w) - start : 0);
         if (!next_line(&lines, text) || lines.left.len != 0 || !take_value(line, &again, text)) {
             return 0;
         }

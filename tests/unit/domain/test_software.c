@@ -186,7 +186,10 @@ static void successors_and_permits(void **state)
     char text[1024], error[AMM_STATEMENT_ERROR];
     struct amm_statement statement;
     struct amm_successor successor = {.key = {7}, .from = 1795000000, .comment = "key of 2027"}, s;
-    struct amm_permit permit = {.serial = "VGW-0001", .name = "amm-os", .version = "4.16", .counter = 9,
+    struct amm_permit permit = {.serial = "VGW-0001",
+                                .name = "amm-os",
+                                .version = "4.16",
+                                .counter = 9,
                                 .expires = 1795003600},
                       p;
     (void)state;

@@ -44,13 +44,13 @@ struct amm_manifest {
     char version[AMM_SOFTWARE_VERSION + 1];
     unsigned n_models;
     char models[AMM_SOFTWARE_MODELS][AMM_SOFTWARE_NAME + 1]; /* of the gateways it is for */
-    char architecture[AMM_SOFTWARE_NAME + 1];                /* "x86_64", "armhf", "aarch64", "any" */
-    uint32_t counter; /* security counter: never falls without a permit */
-    char from[AMM_SOFTWARE_VERSION + 1]; /* the oldest version that can take this; "": any */
-    uint64_t length;                     /* of the image, 1 to AMM_SOFTWARE_LENGTH_MAX */
-    uint8_t sha512[AMM_SOFTWARE_HASH];   /* of the image */
-    int64_t created, expires;            /* seconds since 1970: not taken before, not after */
-    bool is_development;                 /* made with a development key */
+    char architecture[AMM_SOFTWARE_NAME + 1]; /* "x86_64", "armhf", "aarch64", "any" */
+    uint32_t counter;                         /* security counter: never falls without a permit */
+    char from[AMM_SOFTWARE_VERSION + 1];      /* the oldest version that can take this; "": any */
+    uint64_t length;                          /* of the image, 1 to AMM_SOFTWARE_LENGTH_MAX */
+    uint8_t sha512[AMM_SOFTWARE_HASH];        /* of the image */
+    int64_t created, expires;                 /* seconds since 1970: not taken before, not after */
+    bool is_development;                      /* made with a development key */
 };
 
 /* A release key signs the one that follows it. */
