@@ -16,15 +16,11 @@ static const struct {
     const char *name;
     const struct ctl_command *commands;
 } groups[] = {
-    {"tunnel", ctl_tunnel_commands},
-    {"gateway", ctl_gateway_commands},
-    {"operation", ctl_operation_commands},
-    {"group", ctl_group_commands},
-    {"tenant", ctl_tenant_commands},
-    {"user", ctl_user_commands},
-    {"token", ctl_token_commands},
-    {"audit", ctl_audit_commands},
-    {"pki", ctl_pki_commands},
+    {"tunnel", ctl_tunnel_commands},       {"gateway", ctl_gateway_commands},
+    {"operation", ctl_operation_commands}, {"software", ctl_software_commands},
+    {"group", ctl_group_commands},         {"tenant", ctl_tenant_commands},
+    {"user", ctl_user_commands},           {"token", ctl_token_commands},
+    {"audit", ctl_audit_commands},         {"pki", ctl_pki_commands},
 };
 
 /* Commands without a group. */

@@ -146,13 +146,12 @@ static size_t signed_bytes(uint8_t out[SIGNED_MAX], struct amm_view text)
 /* The key of the ring that signed the statement; one good signature is enough. */
 static enum amm_trust signer_of(const struct amm_keyring *ring,
                                 const struct amm_statement *statement,
-                                const struct amm_release_key **out,
-                                char error[AMM_STATEMENT_ERROR])
+                                const struct amm_release_key **out, char error[AMM_STATEMENT_ERROR])
 {
     uint8_t bytes[SIGNED_MAX];
     size_t len = signed_bytes(bytes, statement->text);
-    enum amm_trust trust = refuse(AMM_TRUST_UNKNOWN_KEY, error,
-                                  "it is signed by a key that is not trusted here");
+    enum amm_trust trust =
+        refuse(AMM_TRUST_UNKNOWN_KEY, error, "it is signed by a key that is not trusted here");
     for (unsigned i = 0; len != 0 && i < ring->n; i++) {
         uint8_t id[ID];
         amm_release_key_id(id, ring->keys[i].key);

@@ -239,7 +239,10 @@ static void key_files(void **state)
     assert_true(read.keys[1].is_development);
     assert_true(amm_keyring_parse(&read, amm_view_str("# none\n\n"), why));
     assert_int_equal(read.n, 0);
-    static const char *const bad[] = {"release\n", "release AAAA\n", "root AAAA\n", "release ",
+    static const char *const bad[] = {"release\n",
+                                      "release AAAA\n",
+                                      "root AAAA\n",
+                                      "release ",
                                       "release AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA= x\n",
                                       "release AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA= "
                                       "99999999999999999999999999\n"};
@@ -252,10 +255,14 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(who_signed_decides),      TEST(what_was_changed_is_refused),
-        TEST(a_signature_is_for_one_text), TEST(dates_decide),
-        TEST(two_signatures),          TEST(for_whom_it_is),
-        TEST(going_back_needs_a_permit), TEST(a_key_names_the_next_one),
+        TEST(who_signed_decides),
+        TEST(what_was_changed_is_refused),
+        TEST(a_signature_is_for_one_text),
+        TEST(dates_decide),
+        TEST(two_signatures),
+        TEST(for_whom_it_is),
+        TEST(going_back_needs_a_permit),
+        TEST(a_key_names_the_next_one),
         TEST(key_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
