@@ -21,7 +21,8 @@ enum { KEY_FILE_MAX = 4096, COPY = 1 << 18, ERROR_MAX = 320, DAY = 86400, DAYS_M
 
 /* What the commands take; each says which it wants. */
 struct words {
-    const char *key, *keys, *kind, *name, *version, *architecture, *from, *serial, *output, *comment;
+    const char *key, *keys, *kind, *name, *version, *architecture, *from, *serial, *output,
+        *comment;
     const char *models[AMM_SOFTWARE_MODELS];
     unsigned n_models;
     long counter, days; /* -1: not given */
@@ -38,10 +39,11 @@ static bool number(const char *text, long least, long most, long *out)
 
 static bool take(struct words *words, int option, const char *value)
 {
-    const char **text[] = {['k'] = &words->key,     ['K'] = &words->keys,    ['t'] = &words->kind,
-                           ['n'] = &words->name,    ['v'] = &words->version, ['a'] = &words->architecture,
-                           ['f'] = &words->from,    ['s'] = &words->serial,  ['o'] = &words->output,
-                           ['c'] = &words->comment};
+    const char **text[] = {
+        ['k'] = &words->key,    ['K'] = &words->keys,    ['t'] = &words->kind,
+        ['n'] = &words->name,   ['v'] = &words->version, ['a'] = &words->architecture,
+        ['f'] = &words->from,   ['s'] = &words->serial,  ['o'] = &words->output,
+        ['c'] = &words->comment};
     switch (option) {
     case 'm':
         if (words->n_models == AMM_SOFTWARE_MODELS) {
@@ -66,13 +68,20 @@ static bool take(struct words *words, int option, const char *value)
 static bool parse(int argc, char **argv, const char *wanted, int n, struct words *out)
 {
     static const struct option options[] = {
-        {"key", required_argument, NULL, 'k'},     {"keys", required_argument, NULL, 'K'},
-        {"kind", required_argument, NULL, 't'},    {"name", required_argument, NULL, 'n'},
-        {"version", required_argument, NULL, 'v'}, {"architecture", required_argument, NULL, 'a'},
-        {"from", required_argument, NULL, 'f'},    {"serial", required_argument, NULL, 's'},
-        {"output", required_argument, NULL, 'o'},  {"comment", required_argument, NULL, 'c'},
-        {"model", required_argument, NULL, 'm'},   {"counter", required_argument, NULL, 'C'},
-        {"days", required_argument, NULL, 'd'},    {"development", no_argument, NULL, 'D'},
+        {"key", required_argument, NULL, 'k'},
+        {"keys", required_argument, NULL, 'K'},
+        {"kind", required_argument, NULL, 't'},
+        {"name", required_argument, NULL, 'n'},
+        {"version", required_argument, NULL, 'v'},
+        {"architecture", required_argument, NULL, 'a'},
+        {"from", required_argument, NULL, 'f'},
+        {"serial", required_argument, NULL, 's'},
+        {"output", required_argument, NULL, 'o'},
+        {"comment", required_argument, NULL, 'c'},
+        {"model", required_argument, NULL, 'm'},
+        {"counter", required_argument, NULL, 'C'},
+        {"days", required_argument, NULL, 'd'},
+        {"development", no_argument, NULL, 'D'},
         {NULL, 0, NULL, 0},
     };
     int option;
@@ -140,7 +149,8 @@ static int keygen(const struct ctl *ctl, int argc, char **argv)
     char pem[AMM_PEM_MAX], error[ERROR_MAX], private[512], public[512], text[128];
     (void)ctl;
     if (!parse(argc, argv, "D", 1, &words)) {
-        return ctl_fail(CTL_USAGE, "software keygen [--development] NAME (writes NAME.key and NAME.pub)");
+        return ctl_fail(CTL_USAGE,
+                        "software keygen [--development] NAME (writes NAME.key and NAME.pub)");
     }
     snprintf(private, sizeof private, "%s.key", argv[optind]);
     snprintf(public, sizeof public, "%s.pub", argv[optind]);
@@ -159,9 +169,10 @@ static int keygen(const struct ctl *ctl, int argc, char **argv)
     if (!ok) {
         return ctl_fail(CTL_FAILED, "%s", error);
     }
-    printf("%s: keep it offline; whoever has it can put software on every gateway\n%s: for gateways "
-           "and the server\n",
-           private, public);
+    printf(
+        "%s: keep it offline; whoever has it can put software on every gateway\n%s: for gateways "
+        "and the server\n",
+        private, public);
     return CTL_OK;
 }
 
@@ -188,7 +199,8 @@ static int successor(const struct ctl *ctl, int argc, char **argv)
     char text[AMM_KEYRING_TEXT], error[ERROR_MAX];
     (void)ctl;
     if (!parse(argc, argv, "koc", 1, &words) || !words.key || !words.output) {
-        return ctl_fail(CTL_USAGE, "software successor --key OLD.key --output FILE [--comment TEXT] NEW.pub");
+        return ctl_fail(CTL_USAGE,
+                        "software successor --key OLD.key --output FILE [--comment TEXT] NEW.pub");
     }
     if (!read_keys(argv[optind], &ring, error)) {
         return ctl_fail(CTL_FAILED, "%s", error);
@@ -211,8 +223,9 @@ static int permit(const struct ctl *ctl, int argc, char **argv)
     (void)ctl;
     if (!parse(argc, argv, "ksnvCdo", 0, &words) || !words.key || !words.serial || !words.name ||
         !words.version || words.counter < 0 || !words.output) {
-        return ctl_fail(CTL_USAGE, "software permit --key FILE --serial SERIAL --name NAME --version "
-                                   "VERSION --counter LOWEST [--days N] --output FILE");
+        return ctl_fail(CTL_USAGE,
+                        "software permit --key FILE --serial SERIAL --name NAME --version "
+                        "VERSION --counter LOWEST [--days N] --output FILE");
     }
     made.counter = (uint32_t)words.counter;
     made.expires = (int64_t)time(NULL) + (words.days < 0 ? 7 : words.days) * DAY;
@@ -221,8 +234,9 @@ static int permit(const struct ctl *ctl, int argc, char **argv)
                copy_text(made.version, sizeof made.version, words.version);
     size_t len = fit ? amm_permit_write(&made, text, sizeof text) : 0;
     if (len == 0) {
-        return ctl_fail(CTL_USAGE, "serial, name or version is not of an allowed form (letters, digits, "
-                                   "'-', '_', '.'; a version begins with a number)");
+        return ctl_fail(CTL_USAGE,
+                        "serial, name or version is not of an allowed form (letters, digits, "
+                        "'-', '_', '.'; a version begins with a number)");
     }
     return sign_and_write(&words, text, len, sizeof text);
 }
@@ -275,8 +289,9 @@ static bool fill_manifest(struct amm_manifest *out, const struct words *words)
 }
 
 /* The head is written last: a package that was not finished has none. */
-static bool write_package(const struct words *words, const char *image, struct amm_manifest *manifest,
-                          const struct amm_signer *signer, char error[ERROR_MAX])
+static bool write_package(const struct words *words, const char *image,
+                          struct amm_manifest *manifest, const struct amm_signer *signer,
+                          char error[ERROR_MAX])
 {
     char head[AMM_SOFTWARE_HEAD] = "";
     int in = open(image, O_RDONLY | O_CLOEXEC);
@@ -288,9 +303,10 @@ static bool write_package(const struct words *words, const char *image, struct a
     ok = ok && copy_image(in, out, &manifest->length, manifest->sha512, words->output, error);
     size_t len = ok ? amm_manifest_write(manifest, head, sizeof head) : 0;
     if (ok && (len == 0 || !amm_statement_sign(signer, head, &len, sizeof head))) {
-        snprintf(error, ERROR_MAX, "%s: a part of the manifest is not of an allowed form (names: letters, "
-                                   "digits, '-', '_', '.'; versions begin with a number; the image is not "
-                                   "empty)",
+        snprintf(error, ERROR_MAX,
+                 "%s: a part of the manifest is not of an allowed form (names: letters, "
+                 "digits, '-', '_', '.'; versions begin with a number; the image is not "
+                 "empty)",
                  image);
         ok = false;
     }
@@ -319,10 +335,11 @@ static int sign(const struct ctl *ctl, int argc, char **argv)
     if (!parse(argc, argv, "ktnvmaCfdoD", 1, &words) || !words.key || !words.kind || !words.name ||
         !words.version || words.n_models == 0 || words.counter < 0 || !words.output ||
         !fill_manifest(&manifest, &words)) {
-        return ctl_fail(CTL_USAGE,
-                        "software sign --key FILE --kind system|application --name NAME --version VERSION "
-                        "--model MODEL... --counter N [--architecture x86_64|armhf|aarch64|any] "
-                        "[--from OLDEST] [--days N] [--development] --output PACKAGE IMAGE");
+        return ctl_fail(
+            CTL_USAGE,
+            "software sign --key FILE --kind system|application --name NAME --version VERSION "
+            "--model MODEL... --counter N [--architecture x86_64|armhf|aarch64|any] "
+            "[--from OLDEST] [--days N] [--development] --output PACKAGE IMAGE");
     }
     struct amm_signer *signer = read_signer(words.key, error);
     bool ok = signer && write_package(&words, argv[optind], &manifest, signer, error);
@@ -344,12 +361,12 @@ static void print_manifest(const struct ctl *ctl, const struct amm_manifest *man
     }
     const char *kind = manifest->kind == AMM_SOFTWARE_SYSTEM ? "system" : "application";
     if (ctl->json) {
-        json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:s, s:I, s:I, s:b}", "kind", kind, "name",
-                                 manifest->name, "version", manifest->version, "models", models,
-                                 "architecture", manifest->architecture, "counter",
-                                 (json_int_t)manifest->counter, "from", manifest->from, "length",
-                                 (json_int_t)manifest->length, "expires", (json_int_t)manifest->expires,
-                                 "development", manifest->is_development);
+        json_t *json = json_pack(
+            "{s:s, s:s, s:s, s:s, s:s, s:I, s:s, s:I, s:I, s:b}", "kind", kind, "name",
+            manifest->name, "version", manifest->version, "models", models, "architecture",
+            manifest->architecture, "counter", (json_int_t)manifest->counter, "from",
+            manifest->from, "length", (json_int_t)manifest->length, "expires",
+            (json_int_t)manifest->expires, "development", manifest->is_development);
         if (json) {
             json_dumpf(json, stdout, JSON_INDENT(2));
             putchar('\n');
@@ -357,13 +374,15 @@ static void print_manifest(const struct ctl *ctl, const struct amm_manifest *man
         json_decref(json);
         return;
     }
-    printf("good: %s %s %s for %s (%s), security counter %" PRIu32 ", %" PRIu64 " bytes, good until %s%s\n",
-           kind, manifest->name, manifest->version, models, manifest->architecture, manifest->counter,
-           manifest->length, ctl_time_text(manifest->expires, until),
+    printf("good: %s %s %s for %s (%s), security counter %" PRIu32 ", %" PRIu64
+           " bytes, good until %s%s\n",
+           kind, manifest->name, manifest->version, models, manifest->architecture,
+           manifest->counter, manifest->length, ctl_time_text(manifest->expires, until),
            manifest->is_development ? ", development" : "");
 }
 
-static int verify_file(const struct ctl *ctl, const struct amm_keyring *ring, const char *path, int fd)
+static int verify_file(const struct ctl *ctl, const struct amm_keyring *ring, const char *path,
+                       int fd)
 {
     char head[AMM_SOFTWARE_HEAD], error[ERROR_MAX] = "";
     struct amm_manifest manifest;
@@ -379,11 +398,14 @@ static int verify_file(const struct ctl *ctl, const struct amm_keyring *ring, co
         return ctl_fail(CTL_FAILED, "%s", error);
     }
     if (length != manifest.length) {
-        return ctl_fail(CTL_FAILED, "%s: wrong-length: the image has %" PRIu64 " bytes, the manifest says %" PRIu64,
+        return ctl_fail(CTL_FAILED,
+                        "%s: wrong-length: the image has %" PRIu64
+                        " bytes, the manifest says %" PRIu64,
                         path, length, manifest.length);
     }
     if (memcmp(sha512, manifest.sha512, sizeof sha512) != 0) {
-        return ctl_fail(CTL_FAILED, "%s: wrong-hash: the image is not the one that was signed", path);
+        return ctl_fail(CTL_FAILED, "%s: wrong-hash: the image is not the one that was signed",
+                        path);
     }
     print_manifest(ctl, &manifest);
     return CTL_OK;
@@ -410,15 +432,23 @@ static int verify(const struct ctl *ctl, int argc, char **argv)
 }
 
 const struct ctl_command ctl_software_commands[] = {
-    {.name = "keygen", .usage = "[--development] NAME  a release key: NAME.key (keep offline), NAME.pub", .run = keygen},
+    {.name = "keygen",
+     .usage = "[--development] NAME  a release key: NAME.key (keep offline), NAME.pub",
+     .run = keygen},
     {.name = "sign",
-     .usage = "--key FILE --kind KIND --name NAME --version V --model M --counter N --output FILE IMAGE  "
+     .usage = "--key FILE --kind KIND --name NAME --version V --model M --counter N --output FILE "
+              "IMAGE  "
               "make a signed package of an image",
      .run = sign},
-    {.name = "verify", .usage = "--keys FILE PACKAGE  is it whole, and signed by one of these keys?", .run = verify},
-    {.name = "successor", .usage = "--key OLD.key --output FILE NEW.pub  let a key name the next one", .run = successor},
+    {.name = "verify",
+     .usage = "--keys FILE PACKAGE  is it whole, and signed by one of these keys?",
+     .run = verify},
+    {.name = "successor",
+     .usage = "--key OLD.key --output FILE NEW.pub  let a key name the next one",
+     .run = successor},
     {.name = "permit",
-     .usage = "--key FILE --serial S --name NAME --version V --counter N --output FILE  let one gateway go "
+     .usage = "--key FILE --serial S --name NAME --version V --counter N --output FILE  let one "
+              "gateway go "
               "back to an older version",
      .run = permit},
     {.name = NULL},

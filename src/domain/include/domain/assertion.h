@@ -1,7 +1,7 @@
-/* Assertions of amm-proxyd to our own gateways (doc/gateway-protocol.md, GP-70 to GP-76): who comes,
- * through which tunnel, until when; signed with Ed25519, used once. One kind signs an operator in on
- * ACEmanager, the other opens one connection to a host behind the gateway. amm-proxyd writes,
- * acemanager verifies.
+/* Assertions of amm-proxyd to our own gateways (doc/gateway-protocol.md, GP-70 to GP-76): who
+ * comes, through which tunnel, until when; signed with Ed25519, used once. One kind signs an
+ * operator in on ACEmanager, the other opens one connection to a host behind the gateway.
+ * amm-proxyd writes, acemanager verifies.
  *
  * Pure: no clock, no memory but what is given; any thread, one object per thread at a time. */
 #pragma once
@@ -37,8 +37,8 @@ struct amm_assertion {
     char serial[AMM_NAME_MAX + 1]; /* the gateway's serial number: printable, no blanks */
     uint64_t epoch;                /* of the tunnel (ipc/tunnel.h); not 0 */
     char operator_name[AMM_ASSERTION_PERSON];
-    struct amm_address operator_address; /* where the operator sits; the port does not travel; family
-                                            NONE: not known */
+    struct amm_address operator_address; /* where the operator sits; the port does not travel;
+                                            family NONE: not known */
     char label[AMM_ASSERTION_LABEL + 1];
     int64_t issued, expires; /* wall seconds */
     uint8_t nonce[AMM_ASSERTION_NONCE];

@@ -12,14 +12,14 @@
 
 enum {
     AMM_RELAY_ENTRIES = 16,
-    AMM_RELAY_LIST = 256,                      /* bytes of a list's text, with the NUL */
-    AMM_RELAY_TARGET = AMM_ADDRESS_TEXT + 16,  /* bytes of a target's text, with the NUL */
-    AMM_RELAY_PREFIX_LEAST = 16,               /* no entry is wider than a /16 (IPv6: /64) */
+    AMM_RELAY_LIST = 256,                     /* bytes of a list's text, with the NUL */
+    AMM_RELAY_TARGET = AMM_ADDRESS_TEXT + 16, /* bytes of a target's text, with the NUL */
+    AMM_RELAY_PREFIX_LEAST = 16,              /* no entry is wider than a /16 (IPv6: /64) */
     AMM_RELAY_PREFIX_LEAST_IPV6 = 64,
 };
 
 struct amm_relay_entry {
-    struct amm_address network; /* family NONE: the gateway itself */
+    struct amm_address network; /* port 0; family NONE: the gateway itself */
     uint8_t prefix;             /* bits */
     uint16_t first, last;       /* ports, both included */
 };
