@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/time.h"
+#include "domain/assertion.h"
 #include "http/server.h"
 #include "proxyd/session.h"
 
@@ -19,5 +20,9 @@ struct entries *entries_free(struct proxyd *proxyd);
 enum { ENTRIES = 256 };
 bool entry_start(struct proxyd *proxyd, struct session *session, struct amm_http_ref ref,
                  struct amm_view fields);
+/* A new assertion for this session: of the entry, or of one connection that acemanager relays
+ * (`about.relay`). False: there is no key to sign with, or the session's names have no form. */
+bool entry_assert(const struct proxyd *proxyd, const struct session *session,
+                  enum amm_assertion_kind kind, char out[AMM_ASSERTION_MAX]);
 void entries_step(struct proxyd *proxyd);
 amm_time entries_deadline(const struct proxyd *proxyd);
