@@ -72,12 +72,13 @@ static size_t character(struct amm_view text)
  * or is no UTF-8 fails in both directions. */
 static void walk_words(struct walk *walk, char *text, size_t room)
 {
+    size_t len;
     if (walk->w) {
-        size_t len = (size_t)amm_text_part(text, room - 1);
+        len = (size_t)amm_text_part(text, room - 1);
         amm_write_u16(walk->w, (uint16_t)len);
         amm_write_bytes(walk->w, text, len);
     } else {
-        size_t len = amm_read_u16(walk->r);
+        len = amm_read_u16(walk->r);
         memset(text, 0, room);
         if (len >= room) {
             fail(walk);
@@ -88,14 +89,14 @@ static void walk_words(struct walk *walk, char *text, size_t room)
             fail(walk);
         }
     }
-    struct amm_view left = amm_view(text, strnlen(text, room - 1));
+    struct amm_view left = amm_view(text, len);
     while (left.len > 0) {
-        size_t len = character(left);
-        if (len == 0) {
+        size_t bytes = character(left);
+        if (bytes == 0) {
             fail(walk);
             return;
         }
-        left = amm_view(left.data + len, left.len - len);
+        left = amm_view(left.data + bytes, left.len - bytes);
     }
 }
 

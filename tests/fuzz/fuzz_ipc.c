@@ -2,6 +2,7 @@
  * same. */
 #include "ipc/cad.h"
 #include "ipc/client_state.h"
+#include "ipc/proxy.h"
 #include "ipc/tunnel.h"
 
 #include <stdlib.h>
@@ -33,6 +34,18 @@ static void check_cad(struct amm_view packet)
     }
 }
 
+static void check_proxy(struct amm_view packet)
+{
+    static struct amm_proxy_message message;
+    static uint8_t again[AMM_PROXY_MAX];
+    if (amm_proxy_decode(&message, packet)) {
+        size_t len = amm_proxy_encode(&message, again, sizeof again);
+        if (!amm_view_equal(packet, amm_view(again, len))) {
+            abort();
+        }
+    }
+}
+
 /* Text: what was read once and written is in its final form. */
 static void check_state(struct amm_view packet)
 {
@@ -55,6 +68,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     check_message(amm_view(data, size));
     check_cad(amm_view(data, size));
+    check_proxy(amm_view(data, size));
     check_state(amm_view(data, size));
     return 0;
 }
