@@ -92,7 +92,7 @@ void reading_by_codec(struct reading *out, struct amm_view bytes, enum reading_o
     out->reason[0] = 0;
     while (in.len > 0) {
         struct amm_http_error error;
-        struct head head;
+        struct head head = {0};
         size_t used = 0;
         struct message *message = reading_begin(out);
         enum amm_http_result result = parse_head(message, &head, in, what, &used, &error);
