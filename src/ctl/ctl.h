@@ -20,7 +20,8 @@ enum ctl_exit {
 struct ctl {
     const struct amm_tunneld_config *config; /* NULL: no configuration file was found */
     const char *manager_socket; /* the file configures a manager, too; NULL: it does not */
-    const char *config_file;    /* that was read; NULL: none was */
+    const struct manager_config *manager; /* the same, whole */
+    const char *config_file;              /* that was read; NULL: none was */
     bool json;
 };
 
@@ -48,6 +49,7 @@ extern const struct ctl_command ctl_audit_commands[];
 extern const struct ctl_command ctl_operation_commands[];
 extern const struct ctl_command ctl_software_commands[];
 extern const struct ctl_command ctl_backup_commands[]; /* without a group */
+extern const struct ctl_command ctl_doctor_commands[];
 
 /* Prints "ammctl: ..." to standard error and returns `status`. */
 int ctl_fail(enum ctl_exit status, const char *format, ...) __attribute__((format(printf, 2, 3)));

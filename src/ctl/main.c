@@ -24,7 +24,8 @@ static const struct {
 };
 
 /* Commands without a group. */
-static const struct ctl_command *const alone[] = {ctl_login_commands, ctl_backup_commands};
+static const struct ctl_command *const alone[] = {ctl_login_commands, ctl_backup_commands,
+                                                  ctl_doctor_commands};
 
 #define CTL_CONFIG "/etc/amm/amm.conf"
 
@@ -142,6 +143,7 @@ static enum ctl_exit load_config(struct ctl *ctl, struct manager_config *config,
     }
     ctl->config = &config->tunneld;
     ctl->manager_socket = managed ? config->socket : NULL;
+    ctl->manager = managed ? config : NULL;
     ctl->config_file = path;
     return CTL_OK;
 }
