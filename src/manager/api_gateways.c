@@ -3,18 +3,13 @@
 #include "enrolment.h"
 #include "events.h"
 #include "fleet_module.h"
-#include "gateway_query.h"
+#include "gateway_filters.h"
 #include "manager/job.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 enum { BULK_MAX = 10000, BULK_BODY = 4 * 1024 * 1024, REASON_MAX = 200 };
-
-#define KINDS "amm|aleos|openvpn"
-#define ACCESSES "new|admitted|quarantined|revoked"
-#define SYNCS                                                                                      \
-    "none|pending-registration|in-sync|pending-to-gateway|pending-from-gateway|pending-firmware"
 
 static struct fleet_gateway *gateway_of(const struct job *job)
 {
@@ -56,128 +51,20 @@ static void audit_gateway(struct job *job, const struct fleet_gateway *gateway, 
 
 /* ---- lists ---- */
 
-#define FILTERS                                                                                    \
-    {"tenant", FIELD_ID, false, 1, 0, NULL, "of this tenant"},                                     \
-        {"group", FIELD_ID, false, 0, 0, NULL, "in this group or below it"},                       \
-        {"kind", FIELD_CHOICE, false, 0, 0, KINDS, "of this kind"},                                \
-        {"access", FIELD_CHOICE, false, 0, 0, ACCESSES, "with this access"},                       \
-        {"sync", FIELD_CHOICE, false, 0, 0, SYNCS, "with settings in this state"},                 \
-        {"tunnel", FIELD_CHOICE, false, 0, 0, "up|down", "whose tunnel is so"},                    \
-        {"port", FIELD_NUMBER, false, 1, 65535, NULL, "at home on this tunnel port"},              \
-        {"late", FIELD_BOOL, false, 0, 0, NULL, "whose check-in has (not) come"},                  \
-        {"clone", FIELD_BOOL, false, 0, 0, NULL, "of whose identity two live uses were seen"},     \
-        {"text",                                                                                   \
-         FIELD_TEXT,                                                                               \
-         false,                                                                                    \
-         1,                                                                                        \
-         64,                                                                                       \
-         NULL,                                                                                     \
-         "in name, serial number, label, note or tunnel address"},                                 \
-    {                                                                                              \
-        "stat", FIELD_TEXT, false, 1, 1000, NULL,                                                  \
-            "conditions on stats, all of them: CellLink-RSSI<-100;Platform=RV50"                   \
-    }
-
 static const struct field list_query[] = {
-    {"limit", FIELD_NUMBER, false, 1, QUERY_LIMIT, NULL, "how many at most; default 100"},
-    {"after", FIELD_TEXT, false, 1, QUERY_CURSOR - 1, NULL, "`next` of the page before"},
-    {"sort", FIELD_TEXT, false, 1, 80, NULL,
-     "name, serial, last_checkin, tunnel, or stat:NAME; default name"},
-    {"order", FIELD_CHOICE, false, 0, 0, "asc|desc", "default asc"},
-    {"total", FIELD_BOOL, false, 0, 0, NULL, "also say how many there are in all"},
+    GATEWAY_ORDER,
     {"stats", FIELD_TEXT, false, 1, 1000, NULL, "stats to come along, separated by commas"},
     {"fields", FIELD_CHOICE, false, 0, 0, "all|tree", "tree: what a row of the tree shows"},
-    FILTERS,
+    GATEWAY_FILTERS,
     {0}};
 
-static const struct field count_query[] = {FILTERS, {0}};
-
-/* The branch that the query names; false: answered. */
-static bool take_branch(struct job *job, struct fleet_group **out)
-{
-    struct fleet *fleet = job->m->fleet;
-    char text[24];
-    *out = NULL;
-    int64_t tenant = job_query_text(job, "tenant", text, sizeof text) ? strtoll(text, NULL, 10) : 0;
-    bool has_group = job_query_text(job, "group", text, sizeof text);
-    int64_t id = has_group ? strtoll(text, NULL, 10) : 0;
-    if (id != 0) {
-        *out = fleet_group_find(fleet, id);
-    } else if (tenant != 0 || has_group) {
-        *out = fleet_branch_find(fleet, tenant != 0 ? tenant : job->actor.tenant, 0);
-    } else {
-        return true;
-    }
-    struct access_object place = {0};
-    if (*out) {
-        place = (struct access_object){(*out)->tenant->id, (*out)->id};
-    }
-    if (!*out || (tenant != 0 && (*out)->tenant->id != tenant) ||
-        !job_allows(job, ACCESS_VIEW, &place)) {
-        job_not_found(job);
-        return false;
-    }
-    return true;
-}
-
-static bool bad_query(struct job *job, const char *field, const char *text)
-{
-    job_error(job, 400, "bad-value", field, "%s", text);
-    return false;
-}
-
-static bool take_filters(struct job *job, struct gateway_query *query)
-{
-    char word[1024], error[320];
-    struct fleet_group *branch;
-    gateway_query_init(query, job->m->now.wall);
-    if (!take_branch(job, &branch)) {
-        return false;
-    }
-    query->mark = job_mark_visible(job, branch);
-    if (job_query_text(job, "kind", word, sizeof word)) {
-        query->kind = parse_name(word, kind_name, FLEET_KINDS);
-    }
-    if (job_query_text(job, "access", word, sizeof word)) {
-        query->access = parse_name(word, access_name, FLEET_ACCESSES);
-    }
-    if (job_query_text(job, "sync", word, sizeof word)) {
-        query->sync = parse_name(word, sync_name, FLEET_SYNCS);
-    }
-    if (job_query_text(job, "tunnel", word, sizeof word)) {
-        query->tunnel = strcmp(word, "up") == 0;
-    }
-    if (job_query_text(job, "late", word, sizeof word)) {
-        query->late = job_query_bool(job, "late", false);
-    }
-    if (job_query_text(job, "clone", word, sizeof word)) {
-        query->clone = job_query_bool(job, "clone", false);
-    }
-    query->port = (uint16_t)job_query_number(job, "port", 0);
-    job_query_text(job, "text", query->text, sizeof query->text);
-    return !job_query_text(job, "stat", word, sizeof word) ||
-           gateway_query_conditions(query, word, error, sizeof error) ||
-           bad_query(job, "stat", error);
-}
-
-static bool take_order(struct job *job, struct gateway_query *query)
-{
-    char word[1024];
-    query->limit = (size_t)job_query_number(job, "limit", 100);
-    query->want_total = job_query_bool(job, "total", false);
-    query->descending =
-        job_query_text(job, "order", word, sizeof word) && strcmp(word, "desc") == 0;
-    job_query_text(job, "after", query->after, sizeof query->after);
-    return !job_query_text(job, "sort", word, sizeof word) || gateway_query_sort(query, word) ||
-           bad_query(job, "sort",
-                     "Sorted by name, serial, last_checkin, tunnel, or stat: and its name.");
-}
+static const struct field count_query[] = {GATEWAY_FILTERS, {0}};
 
 static void list(struct job *job)
 {
     struct gateway_query query;
     char stats[1024];
-    if (!take_filters(job, &query) || !take_order(job, &query)) {
+    if (!gateway_filters_take(job, &query) || !gateway_order_take(job, &query)) {
         return;
     }
     struct gateway_page *page = malloc(sizeof *page);
@@ -188,7 +75,8 @@ static void list(struct job *job)
     } else if (!gateway_query_run(job->m->fleet, &query, page)) {
         json_decref(items);
         json_decref(json);
-        bad_query(job, "after", "This is not the `next` of a page before, in this order.");
+        job_error(job, 400, "bad-value", "after",
+                  "This is not the `next` of a page before, in this order.");
     } else {
         char fields[8] = "all";
         bool has_stats = job_query_text(job, "stats", stats, sizeof stats);
@@ -225,7 +113,7 @@ static void count(struct job *job)
 {
     struct gateway_query query;
     struct gateway_counts counts;
-    if (!take_filters(job, &query)) {
+    if (!gateway_filters_take(job, &query)) {
         return;
     }
     gateway_query_count(job->m->fleet, &query, &counts);
@@ -247,7 +135,7 @@ static void show(struct job *job)
 #define NEW_MEMBERS                                                                                \
     {"serial", FIELD_TEXT, false, 0, FLEET_SERIAL_MAX, NULL, "unique in the server"},              \
         {"note", FIELD_TEXT, false, 0, 1024, NULL, "for people"},                                  \
-        {"kind", FIELD_CHOICE, false, 0, 0, KINDS, "default amm"},                                 \
+        {"kind", FIELD_CHOICE, false, 0, 0, GATEWAY_KINDS, "default amm"},                         \
         {"tenant", FIELD_ID, false, 1, 0, NULL, "default: the actor's"},                           \
     {                                                                                              \
         "group", FIELD_ID, false, 0, 0, NULL, "default: directly under the tenant"                 \
@@ -325,7 +213,7 @@ static struct fleet_gateway *add_row(struct job *job, struct fleet_group *group,
     }
     uint8_t kind = parse_name(text[3], kind_name, FLEET_KINDS);
     if (kind == QUERY_ANY) {
-        fleet_refuse(error, 400, "bad-value", "kind", "A kind is one of " KINDS ".");
+        fleet_refuse(error, 400, "bad-value", "kind", "A kind is one of " GATEWAY_KINDS ".");
         return NULL;
     }
     struct fleet_gateway_new what = {group, text[0], text[1], text[2], kind};
@@ -403,7 +291,7 @@ static void add(struct job *job)
 static const struct field edit_body[] = {
     {"serial", FIELD_TEXT, false, 0, FLEET_SERIAL_MAX, NULL, "unique in the server; \"\": unknown"},
     {"note", FIELD_TEXT, false, 0, 1024, NULL, "for people"},
-    {"kind", FIELD_CHOICE, false, 0, 0, KINDS, "what it is"},
+    {"kind", FIELD_CHOICE, false, 0, 0, GATEWAY_KINDS, "what it is"},
     {"group", FIELD_ID, false, 0, 0, NULL, "moves it there; \"0\": directly under the tenant"},
     {0}};
 

@@ -4,6 +4,7 @@
 #include "manager/job.h"
 #include "manager/nouns.h"
 #include "manager/stream.h"
+#include "manager/thresholds.h"
 
 #include <stdlib.h>
 
@@ -117,6 +118,10 @@ static void tenant_add_handle(struct job *job)
         job->m->fleet, job_text(job, "slug", ""), job_text(job, "title", job_text(job, "slug", "")),
         job->m->now.wall, &error);
     if (tenant == NULL) {
+        answer_refusal(job, &error);
+        return;
+    }
+    if (!thresholds_begin_tenant(job->m, tenant->id, &error)) {
         answer_refusal(job, &error);
         return;
     }

@@ -213,6 +213,9 @@ struct fleet_gateway {
     struct values *reported; /* parameters in force */
     struct values *stats;
 
+    uint8_t alarm;      /* enum threshold_state: the worst of its thresholds (thresholds.c) */
+    bool threshold_due; /* to be looked at again */
+
     uint16_t open_operations; /* not ended */
     uint16_t open_upgrades;   /* of them, new software */
     struct fleet_tunnel tunnel;

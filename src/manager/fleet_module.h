@@ -15,7 +15,8 @@ extern const struct route parameter_routes[]; /* parameters of gateways, templat
 extern const struct route stat_routes[];
 extern const struct route event_routes[];
 extern const struct route operation_routes[];
-extern const struct route tree_routes[]; /* api_tree.c */
+extern const struct route tree_routes[];      /* api_tree.c */
+extern const struct route dashboard_routes[]; /* api_dashboard.c */
 
 /* route.find of {id} */
 bool gateway_find_object(struct manager *m, int64_t id, struct access_object *out);

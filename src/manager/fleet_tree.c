@@ -304,6 +304,9 @@ bool fleet_group_remove(struct fleet *fleet, struct fleet_group *group, struct f
     struct amm_value key[] = {amm_number(group->tenant->id), amm_number(group->id)};
     enum amm_store_result result = amm_store_run(fleet->store, AMM_SQL_TEMPLATE_DROP, key, 2);
     if (result == AMM_STORE_OK) {
+        result = amm_store_run(fleet->store, AMM_SQL_THRESHOLD_DROP, key, 2);
+    }
+    if (result == AMM_STORE_OK) {
         result = amm_store_run(fleet->store, AMM_SQL_GROUP_REMOVE,
                                AMM_WITH(amm_number(group->id), amm_number(group->tenant->id)));
     }

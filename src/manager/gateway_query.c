@@ -1,6 +1,8 @@
 #include "gateway_query.h"
 
 #include "domain/msci.h"
+#include "lamps.h"
+#include "threshold_rules.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -16,6 +18,8 @@ void gateway_query_init(struct gateway_query *query, int64_t now)
                                     .tunnel = QUERY_ANY,
                                     .late = QUERY_ANY,
                                     .clone = QUERY_ANY,
+                                    .checkin = QUERY_ANY,
+                                    .alarm = QUERY_ANY,
                                     .now = now,
                                     .limit = 100};
 }
@@ -136,38 +140,26 @@ bool gateway_query_sort(struct gateway_query *query, const char *text)
     } sorts[] = {{"name", QUERY_BY_NAME},
                  {"serial", QUERY_BY_SERIAL},
                  {"last_checkin", QUERY_BY_LAST_CHECKIN},
-                 {"tunnel", QUERY_BY_TUNNEL}};
+                 {"tunnel", QUERY_BY_TUNNEL},
+                 {"worst", QUERY_BY_WORST}};
     for (size_t i = 0; i < sizeof sorts / sizeof sorts[0]; i++) {
         if (strcmp(text, sorts[i].name) == 0) {
             query->sort = sorts[i].sort;
             return true;
         }
     }
-    if (strncmp(text, "stat:", 5) != 0 || !amm_stat_name_ok(text + 5)) {
+    struct query_condition named;
+    if (strncmp(text, "stat:", 5) != 0 || !take_stat(&named, text + 5, strlen(text + 5))) {
         return false;
     }
     /* The server's own stat: in the order of addresses, not of their texts. */
-    query->sort = strcmp(text + 5, tunnel_stat) == 0 ? QUERY_BY_TUNNEL : QUERY_BY_STAT;
-    snprintf(query->sort_stat, sizeof query->sort_stat, "%s", text + 5);
+    query->sort = strcmp(named.stat, tunnel_stat) == 0 ? QUERY_BY_TUNNEL : QUERY_BY_STAT;
+    snprintf(query->sort_stat, sizeof query->sort_stat, "%s", named.stat);
+    snprintf(query->sort_label, sizeof query->sort_label, "%s", named.label);
     return true;
 }
 
 /* ---- conditions: what they are true of ---- */
-
-/* A stat as the fleet shows it: the address in the tunnel is the server's to say. `room` holds its
- * text. */
-static bool stat_of(const struct fleet_gateway *gateway, struct values_key key, struct value *out,
-                    char room[16])
-{
-    if (strcmp(key.name, tunnel_stat) == 0) {
-        if (!fleet_tunnel_address(gateway, room)) {
-            return false;
-        }
-        *out = (struct value){.type = VALUE_TEXT, .text = amm_view_str(room)};
-        return true;
-    }
-    return values_get(gateway->stats, key, out);
-}
 
 static uint8_t lower(uint8_t c)
 {
@@ -219,15 +211,12 @@ static bool equals(const struct query_condition *condition, const struct value *
     return false;
 }
 
-static bool holds(const struct query_condition *condition, const struct fleet_gateway *gateway)
+static bool holds(const struct query_condition *condition, const struct fleet_gateway *gateway,
+                  int64_t now)
 {
-    struct value value, label;
-    char room[16];
-    bool has = stat_of(gateway, condition->key, &value, room);
-    if (has && condition->label[0] != '\0') {
-        has = value_label(&value, condition->label, &label);
-        value = label;
-    }
+    struct value value;
+    char room[STAT_ROOM];
+    bool has = stat_get(gateway, &condition->key, now, &value, room);
     switch (condition->operator) {
     case QUERY_HAS:
         return has;
@@ -271,6 +260,12 @@ static bool fits(uint8_t wanted, unsigned is)
     return wanted == QUERY_ANY || wanted == is;
 }
 
+/* Nothing that is not well is well. */
+static uint8_t alarm_of(const struct fleet_gateway *gateway)
+{
+    return gateway->alarm > THRESHOLD_OK ? gateway->alarm : THRESHOLD_OK;
+}
+
 /* Cheap ones first. */
 static bool matches(const struct gateway_query *query, const struct fleet_gateway *gateway)
 {
@@ -279,11 +274,13 @@ static bool matches(const struct gateway_query *query, const struct fleet_gatewa
         !fits(query->tunnel, gateway->tunnel.up_port != 0) ||
         !fits(query->clone, gateway->clone_flag) ||
         (query->port != 0 && gateway->tunnel.port != query->port) ||
-        !fits(query->late, fleet_is_late(gateway, query->now))) {
+        !fits(query->late, fleet_is_late(gateway, query->now)) ||
+        (query->checkin != QUERY_ANY && query->checkin != lamp_checkin(gateway, query->now)) ||
+        (query->alarm != QUERY_ANY && query->alarm != alarm_of(gateway))) {
         return false;
     }
     for (size_t i = 0; i < query->n_conditions; i++) {
-        if (!holds(&query->conditions[i], gateway)) {
+        if (!holds(&query->conditions[i], gateway, query->now)) {
             return false;
         }
     }
@@ -294,7 +291,7 @@ static void prepare(struct gateway_query *query)
 {
     for (size_t i = 0; i < query->n_conditions; i++) {
         struct query_condition *condition = &query->conditions[i];
-        condition->key = values_key(VALUES_STATS, condition->stat);
+        condition->key = stat_key(condition->stat, condition->label);
         if (condition->operator== QUERY_CONTAINS) {
             make_lower(condition->text);
         }
@@ -323,12 +320,13 @@ static void text_key(struct sort_key *key, struct amm_view text)
     key->text = text;
 }
 
-static void stat_key(struct sort_key *key, const struct fleet_gateway *gateway,
-                     struct values_key stat)
+static void key_of_stat(struct sort_key *key, const struct fleet_gateway *gateway,
+                        const struct stat_key *stat, int64_t now)
 {
     struct value value;
+    char room[STAT_ROOM]; /* only of the tunnel's address, which has an order of its own */
     key->type = KEY_NONE;
-    if (!values_get(gateway->stats, stat, &value)) {
+    if (!stat_get(gateway, stat, now, &value, room)) {
         return;
     }
     switch (value.type) {
@@ -350,7 +348,7 @@ static void stat_key(struct sort_key *key, const struct fleet_gateway *gateway,
     }
 }
 
-static void key_of(const struct gateway_query *query, struct values_key stat,
+static void key_of(const struct gateway_query *query, const struct stat_key *stat,
                    const struct fleet_gateway *gateway, struct sort_key *key)
 {
     key->id = gateway->id;
@@ -372,7 +370,12 @@ static void key_of(const struct gateway_query *query, struct values_key stat,
         key->number = gateway->tunnel.inner_ip;
         return;
     case QUERY_BY_STAT:
-        stat_key(key, gateway, stat);
+        key_of_stat(key, gateway, stat, query->now);
+        return;
+    case QUERY_BY_WORST:
+        key->type = KEY_NUMBER;
+        key->number = -(double)alarm_of(gateway);
+        key->text = amm_view_str(gateway->name);
         return;
     }
 }
@@ -393,6 +396,9 @@ static int compare_keys(const struct sort_key *a, const struct sort_key *b, bool
     }
     if (a->type == KEY_NUMBER) {
         order = (a->number > b->number) - (a->number < b->number);
+        if (order == 0 && a->text.data != NULL && b->text.data != NULL) {
+            order = compare_texts(a->text, b->text);
+        }
     } else if (a->type == KEY_TEXT) {
         order = compare_texts(a->text, b->text);
     }
@@ -402,11 +408,14 @@ static int compare_keys(const struct sort_key *a, const struct sort_key *b, bool
     return descending ? -order : order;
 }
 
-/* ---- cursors: "n:-71:12", "t:RV50:12", "x::12" ---- */
+/* ---- cursors: "n:-71:12", "t:RV50:12", "w:-3 truck-7:12" (worst), "x::12" ---- */
 
 static void write_cursor(const struct sort_key *key, char out[QUERY_CURSOR])
 {
-    if (key->type == KEY_NUMBER) {
+    if (key->type == KEY_NUMBER && key->text.data != NULL) {
+        snprintf(out, QUERY_CURSOR, "w:%d %.*s:%lld", (int)key->number, (int)key->text.len,
+                 (const char *)key->text.data, (long long)key->id);
+    } else if (key->type == KEY_NUMBER) {
         snprintf(out, QUERY_CURSOR, "n:%.17g:%lld", key->number, (long long)key->id);
     } else if (key->type == KEY_TEXT) {
         snprintf(out, QUERY_CURSOR, "t:%.*s:%lld", (int)key->text.len, (const char *)key->text.data,
@@ -432,8 +441,21 @@ static bool read_cursor(const char *text, struct sort_key *out)
     switch (text[0]) {
     case 'n':
         out->type = KEY_NUMBER;
+        if (out->text.len >= sizeof number) {
+            return false;
+        }
         snprintf(number, sizeof number, "%.*s", (int)out->text.len, (const char *)out->text.data);
-        return out->text.len < sizeof number && parse_number(number, &out->number);
+        out->text = (struct amm_view){NULL, 0};
+        return parse_number(number, &out->number);
+    case 'w': /* "-3 name" */
+        if (out->text.len < 4 || text[2] != '-' || text[3] < '1' || text[3] > '3' ||
+            text[4] != ' ') {
+            return false;
+        }
+        out->type = KEY_NUMBER;
+        out->number = -(text[3] - '0');
+        out->text = amm_view(text + 5, out->text.len - 3);
+        return true;
     case 't':
         out->type = KEY_TEXT;
         return out->text.len > 0;
@@ -477,7 +499,7 @@ static void run_by_name(struct fleet *fleet, struct gateway_query *query,
     }
     if (out->has_more) {
         struct sort_key key;
-        key_of(query, (struct values_key){0}, out->at[out->n - 1], &key);
+        key_of(query, NULL, out->at[out->n - 1], &key);
         write_cursor(&key, out->next);
     }
 }
@@ -531,7 +553,7 @@ static void heap_offer(struct heap *heap, const struct ranked *item)
 static bool run_ranked(struct fleet *fleet, struct gateway_query *query,
                        const struct sort_key *after, struct gateway_page *out)
 {
-    struct values_key stat = values_key(VALUES_STATS, query->sort_stat);
+    struct stat_key stat = stat_key(query->sort_stat, query->sort_label);
     struct heap heap = {.most = query->limit + 1, .descending = query->descending};
     heap.at = malloc(heap.most * sizeof *heap.at);
     if (!heap.at) {
@@ -543,7 +565,7 @@ static bool run_ranked(struct fleet *fleet, struct gateway_query *query,
             continue;
         }
         out->total++;
-        key_of(query, stat, item.gateway, &item.key);
+        key_of(query, &stat, item.gateway, &item.key);
         if (!after || compare_keys(&item.key, after, query->descending) > 0) {
             heap_offer(&heap, &item);
         }
@@ -580,6 +602,18 @@ bool gateway_query_run(struct fleet *fleet, struct gateway_query *query, struct 
         return true;
     }
     return run_ranked(fleet, query, has_after ? &after : NULL, out);
+}
+
+void gateway_query_each(struct fleet *fleet, struct gateway_query *query,
+                        void (*each)(void *context, struct fleet_gateway *gateway), void *context)
+{
+    prepare(query);
+    for (size_t i = 0; i < fleet_gateway_count(fleet); i++) {
+        struct fleet_gateway *gateway = fleet_gateway_at(fleet, i);
+        if (matches(query, gateway)) {
+            each(context, gateway);
+        }
+    }
 }
 
 void gateway_query_count(struct fleet *fleet, struct gateway_query *query,

@@ -79,8 +79,8 @@ enum lamp lamp_tunnel(const struct fleet_gateway *gateway, int64_t now)
 
 /* ---- counts ---- */
 
-static void count_gateway(struct branch_counts *counts, const struct fleet_gateway *gateway,
-                          int64_t now)
+void branch_counts_add(struct branch_counts *counts, const struct fleet_gateway *gateway,
+                       int64_t now)
 {
     counts->gateways++;
     if (gateway->kind != FLEET_OPENVPN) { /* those do not check in */
@@ -129,7 +129,7 @@ void fleet_count_branches(struct fleet *fleet, int64_t now)
     }
     for (size_t i = 0; i < fleet->n_gateways; i++) {
         struct fleet_gateway *gateway = fleet->gateways[i];
-        count_gateway(&gateway->group->counts, gateway, now);
+        branch_counts_add(&gateway->group->counts, gateway, now);
     }
     for (size_t i = 0; i < fleet->n_tenants; i++) {
         add_up(fleet->tenants[i]->root);

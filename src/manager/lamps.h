@@ -30,6 +30,10 @@ bool gateway_radio_is_poor(const struct fleet_gateway *gateway);
 /* When the last check-in is not late any more but missing; INT64_MAX if it has never checked in. */
 int64_t gateway_missing_at(const struct fleet_gateway *gateway);
 
+/* Adds a gateway. */
+void branch_counts_add(struct branch_counts *counts, const struct fleet_gateway *gateway,
+                       int64_t now);
+
 /* Fills `counts` of every group, with what is below it. Looks at all gateways (a few ms for
  * 100 000), so at most once a second unless groups or members have changed since. */
 void fleet_count_branches(struct fleet *fleet, int64_t now);

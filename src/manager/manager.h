@@ -31,6 +31,7 @@ struct stream;
 struct fleet;
 struct enrolment;
 struct tunnel;
+struct thresholds;
 struct limits;
 struct metrics;
 
@@ -40,15 +41,16 @@ struct manager {
     struct amm_now now; /* when the batch began */
     struct amm_random random;
 
-    struct core *core;           /* queue, timers, descriptors, workers (core.c) */
-    struct front *front;         /* listeners (front.h) */
-    struct directory *directory; /* users, logins, tokens (directory.h) */
-    struct limits *limits;       /* rates (limits.h) */
-    struct audit *audit;         /* end of the chain (audit.h) */
-    struct stream *stream;       /* event streams (stream.h) */
-    struct fleet *fleet;         /* tenants, groups, gateways (fleet.h) */
-    struct enrolment *enrolment; /* identities, tokens, amm-cad (enrolment.h) */
-    struct tunnel *tunnel;       /* places, amm-tunneld (tunnel.h) */
+    struct core *core;             /* queue, timers, descriptors, workers (core.c) */
+    struct front *front;           /* listeners (front.h) */
+    struct directory *directory;   /* users, logins, tokens (directory.h) */
+    struct limits *limits;         /* rates (limits.h) */
+    struct audit *audit;           /* end of the chain (audit.h) */
+    struct stream *stream;         /* event streams (stream.h) */
+    struct fleet *fleet;           /* tenants, groups, gateways (fleet.h) */
+    struct enrolment *enrolment;   /* identities, tokens, amm-cad (enrolment.h) */
+    struct tunnel *tunnel;         /* places, amm-tunneld (tunnel.h) */
+    struct thresholds *thresholds; /* columns of the dashboard (thresholds.h) */
 };
 
 /* A part of the manager with state of its own; all of them stand in modules.c, in the order in

@@ -5,6 +5,7 @@
 #include "manager/limits.h"
 #include "manager/password.h"
 #include "manager/stream.h"
+#include "manager/thresholds.h"
 
 #include "io/clock.h"
 
@@ -32,6 +33,7 @@ static void start(struct manager *m, void *context)
     m->directory = m->fleet != NULL ? directory_new(m, error, sizeof error) : NULL;
     assert_string_equal(error, "");
     assert_non_null(m->directory);
+    assert_true(threshold_module.start(m, error, sizeof error));
 }
 
 struct api_world *api_world_new(void)
@@ -60,6 +62,7 @@ void api_world_free(struct api_world *world)
 {
     struct manager *m = &world->m;
     json_decref(world->answer.body);
+    threshold_module.stop(m);
     directory_free(m->directory);
     fleet_free(m->fleet);
     audit_free(m->audit);
