@@ -371,6 +371,12 @@ static void a_threshold_raises_an_event_and_takes_it_back(void **state)
     assert_string_equal(text(world, "total"), "1");
 }
 
+static void remove_unit(struct manager *m, void *context)
+{
+    (void)context;
+    assert_true(fleet_gateway_remove(m->fleet, fleet_gateway_find(m->fleet, 1), NULL));
+}
+
 /* What was committed is there after a start; what a unit changed and lost is not. */
 static void states_are_as_they_are_saved(void **state)
 {
@@ -391,7 +397,10 @@ static void states_are_as_they_are_saved(void **state)
     assert_int_equal(json_array_size(at(world->answer.body, "columns")), 0);
     report(world, 1, "{}", 0, -1);
     assert_int_equal(gateway->alarm, THRESHOLD_OK);
-    ask(state, 204, "DELETE", "/api/v1/gateways/1", NULL);
+    ask(state, 201, "POST", "/api/v1/thresholds",
+        "{\"label\":\"x\",\"stat\":\"y\",\"gateway\":\"1\"}");
+    assert_true(core_unit(&world->m, remove_unit, NULL)); /* with all that stands at it */
+    ask(state, 404, "GET", "/api/v1/thresholds/2", NULL);
 }
 
 static void the_nearest_of_one_label_counts(void **state)
