@@ -16,6 +16,7 @@ enum {
     AMM_PORTS_MAX = 8,
     AMM_LISTEN_MAX = 8, /* listen lines of one port */
     AMM_LISTENERS_MAX = AMM_PORTS_MAX * AMM_LISTEN_MAX,
+    AMM_REMOTE_PORTS_MAX = 16,
     AMM_PUBLISHED_MAX = 8, /* as struct amm_plane_config.published, 0 ends the list */
     AMM_THREADS_MAX = 64,  /* workers, and handshake threads */
     AMM_CONFIG_FILE_MAX = 1 << 20,
@@ -64,6 +65,9 @@ struct amm_tunneld_config {
     uint32_t renegotiate;         /* seconds; 0: only the gateways do */
     uint32_t soft_reset_interval; /* seconds between renegotiations of one gateway at least */
     uint16_t published[AMM_PUBLISHED_MAX + 1];
+    char remote_names[AMM_CONF_TEXT];
+    uint16_t remote[AMM_REMOTE_PORTS_MAX]; /* beside page_port, that proxy-user may open */
+    uint8_t n_remote;
     uint8_t n_published;
     uint32_t page_port;                                        /* the gateways' own page, 9443 */
     bool isolation_engine, isolation_nft, isolation_namespace; /* false in tests only */

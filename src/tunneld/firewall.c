@@ -7,6 +7,18 @@ static void write_device_list(struct amm_writer *w, const struct amm_tunneld_con
     }
 }
 
+/* The ports of gateways that the proxy's user may open. */
+static void write_page_ports(struct amm_writer *w, const struct amm_tunneld_config *config)
+{
+    amm_write_text(w, "{ %u", config->page_port);
+    for (size_t i = 0; i < config->n_remote; i++) {
+        if (config->remote[i] != config->page_port) {
+            amm_write_text(w, ", %u", config->remote[i]);
+        }
+    }
+    amm_write_str(w, " }");
+}
+
 /* What gateways may send to the server. `ip daddr !=` does not match IPv6, hence the first line.
  * Which gateway of the port sent a packet is known to the engine only; the network of all is known
  * here. */
@@ -24,14 +36,15 @@ static void write_from_gateways(struct amm_writer *w, const struct amm_tunneld_c
     for (size_t i = 0; i < config->n_published; i++) {
         amm_write_text(w, "    tcp dport %u accept\n", config->published[i]);
     }
-    amm_write_text(
+    amm_write_str(w, "    tcp sport ");
+    write_page_ports(w, config);
+    amm_write_str(
         w,
-        "    tcp sport %u tcp dport >= 32768 tcp flags & (syn|ack) != syn accept\n"
+        " tcp dport >= 32768 tcp flags & (syn|ack) != syn accept\n"
         "    icmp type { destination-unreachable, time-exceeded, parameter-problem, echo-request, "
         "echo-reply } accept\n"
         "    drop\n"
-        "  }\n",
-        config->page_port);
+        "  }\n");
 }
 
 /* What may be sent to gateways. Replies, resets and TIME_WAIT answers have no socket and so no
@@ -42,12 +55,15 @@ static void write_to_gateways(struct amm_writer *w, const struct amm_holdings *h
                    "  chain to_gw {\n"
                    "    meta nfproto ipv6 drop\n"
                    "    tcp flags & (syn|ack) != syn accept\n"
-                   "    meta skuid %u tcp dport %u accept\n"
-                   "    icmp type { destination-unreachable, time-exceeded, parameter-problem, "
-                   "echo-reply } accept\n"
-                   "    drop\n"
-                   "  }\n",
-                   h->proxy.uid, h->config.page_port);
+                   "    meta skuid %u icmp type echo-request accept\n"
+                   "    meta skuid %u tcp dport ",
+                   h->proxy.uid, h->proxy.uid);
+    write_page_ports(w, &h->config);
+    amm_write_str(w, " accept\n"
+                     "    icmp type { destination-unreachable, time-exceeded, parameter-problem, "
+                     "echo-reply } accept\n"
+                     "    drop\n"
+                     "  }\n");
 }
 
 size_t amm_firewall_rules(const struct amm_holdings *h, char *out, size_t room)

@@ -90,6 +90,30 @@ static bool parse_published(void *into, struct amm_view value, char *error, size
     return true;
 }
 
+static bool parse_remote(void *into, struct amm_view value, char *error, size_t room)
+{
+    struct amm_tunneld_config *config = into;
+    struct amm_view word;
+    config->n_remote = 0;
+    while (next_word(&value, &word)) {
+        uint16_t port;
+        if (config->n_remote == AMM_REMOTE_PORTS_MAX || !parse_port(word, &port)) {
+            snprintf(error, room,
+                     "is no list of TCP ports (allowed: up to %d numbers of 1 to 65535)",
+                     AMM_REMOTE_PORTS_MAX);
+            return false;
+        }
+        bool known = false;
+        for (unsigned i = 0; i < config->n_remote; i++) {
+            known |= config->remote[i] == port;
+        }
+        if (!known) {
+            config->remote[config->n_remote++] = port;
+        }
+    }
+    return true;
+}
+
 static bool check_namespace(void *into, struct amm_view value, char *error, size_t room)
 {
     (void)value;
@@ -263,7 +287,11 @@ static const struct amm_conf_key keys[] = {
     {"", "published", AMM_CONF_STRING, TOP(published_names), 0, 0, NULL, "80, 8443", false,
      "TCP ports of the tunnel addresses that gateways may open.", parse_published},
     NUMBER("page-port", page_port, "9443", 1, 65535, false,
-           "TCP port of the gateways' own page, the one that proxy-user may open."),
+           "TCP port of the gateways' own page, which proxy-user may open."),
+    {"", "remote-ports", AMM_CONF_STRING, TOP(remote_names), 0, 0, NULL, "80, 443, 9444", false,
+     "Further TCP ports of gateways that proxy-user may open: pages of other routers, ports for "
+     "`ammctl gateway forward`, the relay of our own gateways (9444).",
+     parse_remote},
     YES_NO("isolation-engine", isolation_engine, "yes",
            "For tests only: \"no\" switches off the engine's checks of inner addresses."),
     YES_NO("isolation-nft", isolation_nft, "yes",

@@ -309,7 +309,7 @@ static void the_rules_name_each_port_and_the_proxy(void **state)
 {
     (void)state;
     static char rules[16384];
-    load("published = 80\npage-port = 9444\n[port 1190]\n[port 1191]\n");
+    load("published = 80\npage-port = 9444\nremote-ports = 443, 9444\n[port 1190]\n[port 1191]\n");
     held.proxy.uid = 4711;
     size_t len = amm_firewall_rules(&held, rules, sizeof rules - 1);
     assert_true(len > 0);
@@ -319,9 +319,10 @@ static void the_rules_name_each_port_and_the_proxy(void **state)
     assert_non_null(strstr(rules, "ip saddr != 10.4.96.0/19 drop"));
     assert_non_null(strstr(rules, "tcp dport 80 accept"));
     assert_null(strstr(rules, "8443"));
-    assert_non_null(
-        strstr(rules, "tcp sport 9444 tcp dport >= 32768 tcp flags & (syn|ack) != syn accept"));
-    assert_non_null(strstr(rules, "meta skuid 4711 tcp dport 9444 accept"));
+    assert_non_null(strstr(
+        rules, "tcp sport { 9444, 443 } tcp dport >= 32768 tcp flags & (syn|ack) != syn accept"));
+    assert_non_null(strstr(rules, "meta skuid 4711 tcp dport { 9444, 443 } accept"));
+    assert_non_null(strstr(rules, "meta skuid 4711 icmp type echo-request accept"));
     assert_non_null(strstr(rules, "iifname { \"tun1190\", \"tun1191\" } drop"));
     assert_null(strstr(rules, "tun1192"));
     assert_int_equal(amm_firewall_rules(&held, rules, len - 1), 0);
