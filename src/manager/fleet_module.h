@@ -17,6 +17,7 @@ extern const struct route event_routes[];
 extern const struct route operation_routes[];
 extern const struct route tree_routes[];      /* api_tree.c */
 extern const struct route dashboard_routes[]; /* api_dashboard.c */
+extern const struct route search_routes[];
 
 /* route.find of {id} */
 bool gateway_find_object(struct manager *m, int64_t id, struct access_object *out);

@@ -12,6 +12,7 @@ extern const struct route group_routes[];
 extern const struct route audit_routes[];
 extern const struct route server_routes[];
 extern const struct route metrics_routes[];
+extern const struct route preference_routes[];
 
 /* Shared by several nouns (api_users.c). Ids as strings, "0" for all of it. */
 json_t *binding_json(const struct access_binding *binding);

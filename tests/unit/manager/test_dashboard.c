@@ -552,6 +552,56 @@ static void thresholds_of_others_do_not_exist(void **state)
     assert_string_equal(text(world, "look/0/kind"), "threshold");
 }
 
+/* ---- search and preferences ---- */
+
+static void search_finds_what_one_may_see(void **state)
+{
+    struct api_world *world = *state;
+    int64_t acme = make_tenant(world, "acme"), north = make_group(world, 1, 0, "Truck stop");
+    make_user(world, "eve", acme, ROLE_TENANT_ADMIN, acme, 0);
+    make_user(world, "ben", 1, ROLE_VIEWER, 1, north);
+    make_gateway(state, "big-truck-8", 0, "amm");
+    make_gateway(state, "truck-7", north, "openvpn");
+    ask(state, 200, "PATCH", "/api/v1/gateways/2", "{\"serial\":\"TRUCK\"}");
+    ask(state, 200, "GET", "/api/v1/search?q=TRUCK", NULL);
+    assert_int_equal(json_array_size(at(world->answer.body, "items")), 3);
+    assert_string_equal(text(world, "items/0/name"), "truck-7"); /* its very serial number */
+    assert_string_equal(text(world, "items/0/router"), "openvpn");
+    assert_string_equal(text(world, "items/1/kind"), "group");
+    assert_string_equal(text(world, "items/2/name"), "big-truck-8");
+    ask(state, 400, "GET", "/api/v1/search", NULL);
+    struct caller eve = {.cookie = log_in(world, "eve@acme")},
+                  ben = {.cookie = log_in(world, "ben")};
+    ask_as(state, &eve, 200, "GET", "/api/v1/search?q=truck", NULL);
+    assert_int_equal(json_array_size(at(world->answer.body, "items")), 0);
+    ask_as(state, &eve, 200, "GET", "/api/v1/search?q=TRUCK", NULL);
+    assert_int_equal(json_array_size(at(world->answer.body, "items")), 0);
+    ask_as(state, &ben, 200, "GET", "/api/v1/search?q=truck", NULL);
+    assert_int_equal(json_array_size(at(world->answer.body, "items")), 2);
+    assert_string_equal(text(world, "items/0/kind"), "group");
+    assert_string_equal(text(world, "items/0/parent"), "null");
+}
+
+static void preferences_are_each_users_own(void **state)
+{
+    struct api_world *world = *state;
+    make_user(world, "ben", 1, ROLE_VIEWER, 1, 0);
+    make_user(world, "ann", 1, ROLE_VIEWER, 1, 0);
+    struct caller ben = {.cookie = log_in(world, "ben")}, ann = {.cookie = log_in(world, "ann")};
+    ask_as(state, &ben, 200, "GET", "/api/v1/me/preferences", NULL);
+    assert_int_equal(json_object_size(world->answer.body), 0);
+    ask_as(state, &ben, 200, "PUT", "/api/v1/me/preferences",
+           "{\"theme\":\"dark\",\"filters\":[{\"name\":\"<b>\",\"query\":\"late=true\"}]}");
+    ask_as(state, &ben, 200, "GET", "/api/v1/me/preferences", NULL);
+    assert_string_equal(text(world, "theme"), "dark");
+    assert_string_equal(text(world, "filters/0/name"), "<b>");
+    ask_as(state, &ann, 200, "GET", "/api/v1/me/preferences", NULL);
+    assert_int_equal(json_object_size(world->answer.body), 0);
+    ask_as(state, &ben, 400, "PUT", "/api/v1/me/preferences", "[1]");
+    ask_as(state, &ben, 400, "PUT", "/api/v1/me/preferences", "{");
+    ask(state, 409, "GET", "/api/v1/me/preferences", NULL);
+}
+
 /* ---- 100 000 gateways: measured, not judged ---- */
 
 static void make_fleet(struct manager *m, void *context)
@@ -615,6 +665,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(hostile_names_and_values_stay_text, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_preview_counts_and_changes_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(thresholds_of_others_do_not_exist, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(search_finds_what_one_may_see, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(preferences_are_each_users_own, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_large_fleet_is_measured, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
