@@ -302,6 +302,9 @@ static void step(struct worker *w, struct slot *slot)
         struct amm_http_event event;
         amm_http_client_step(slot->client, amm_now(), &event);
         switch (event.kind) {
+        case AMM_HTTP_EVENT_KEY:
+        case AMM_HTTP_EVENT_INTERIM:
+        case AMM_HTTP_EVENT_UPGRADED: /* not asked for */
         case AMM_HTTP_EVENT_NONE:
             watch(w, slot);
             return;

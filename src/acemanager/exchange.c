@@ -268,6 +268,9 @@ static enum progress run_client(struct ace_exchange *x, struct amm_now now)
     for (;;) {
         amm_http_client_step(x->client, now, &event);
         switch (event.kind) {
+        case AMM_HTTP_EVENT_KEY:
+        case AMM_HTTP_EVENT_INTERIM:
+        case AMM_HTTP_EVENT_UPGRADED: /* not asked for */
         case AMM_HTTP_EVENT_NONE:
             watch(x);
             return WAITS;

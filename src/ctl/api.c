@@ -262,6 +262,9 @@ static bool receive_answer(struct ctl_api *api, struct answer *answer)
         struct amm_http_event event;
         amm_http_client_step(api->client, amm_now(), &event);
         switch (event.kind) {
+        case AMM_HTTP_EVENT_KEY:
+        case AMM_HTTP_EVENT_INTERIM:
+        case AMM_HTTP_EVENT_UPGRADED: /* not asked for */
         case AMM_HTTP_EVENT_NONE:
             wait_for(api->client);
             break;

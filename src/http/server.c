@@ -24,6 +24,7 @@ void amm_http_settings_init(struct amm_http_settings *settings)
         .idle_deadline = 60 * AMM_SECOND,
         .body_rate = 1000,
         .body_pause = 10 * AMM_SECOND,
+        .paced_pause = 60 * AMM_SECOND,
         .body_memory = 256 << 20,
     };
 }
@@ -70,12 +71,13 @@ static bool slot_send(struct amm_http_server *server, struct amm_http_ref ref, s
     return true;
 }
 
-void slot_sent(struct amm_http_server *server, uint32_t index, uint32_t generation, size_t n)
+size_t slot_sent(struct amm_http_server *server, uint32_t index, uint32_t generation, size_t n)
 {
     _Atomic uint64_t *slot = &server->slots[index];
-    if (slot_generation(server, index) == generation) { /* only this thread changes it */
-        atomic_fetch_sub(slot, n);
+    if (slot_generation(server, index) != generation) { /* only this thread changes it */
+        return 0;
     }
+    return (uint32_t)atomic_fetch_sub(slot, n) - n;
 }
 
 /* ---- orders ---- */
@@ -153,11 +155,22 @@ static void follow_for_connection(struct amm_http_server *server, struct order *
     case ORDER_ANSWER:
         output_answer(server, connection, order);
         break;
+    case ORDER_INFORM:
+        output_inform(server, connection, order);
+        break;
     case ORDER_SEND:
-        output_send(server, connection, order);
+        if (!output_send(server, connection, order)) {
+            connection_close(server, connection);
+            return;
+        }
+        break;
+    case ORDER_TAKE:
+        pieces_take(server, connection, order->body_len);
+        order_free(order);
         break;
     case ORDER_CUT:
         order_free(order);
+        http_stream_reset(&connection->stream);
         connection_close(server, connection);
         return;
     case ORDER_LISTEN:
@@ -252,12 +265,17 @@ static struct order *answer_order(struct amm_http_ref ref, const struct amm_http
     order->body_len = body_len;
     order->close = reply->close;
     order->stream = reply->stream;
+    order->has_length = reply->has_length;
+    order->length = reply->length;
+    order->paced = reply->paced;
+    order->upgrade = reply->upgrade;
+    order->bare = reply->bare;
     order->file_at = reply->file_at;
     order->file_len = reply->file_len;
     return order;
 }
 
-static void cut(struct amm_http_server *server, struct amm_http_ref ref)
+void amm_http_cut(struct amm_http_server *server, struct amm_http_ref ref)
 {
     struct order *order = order_new(ORDER_CUT, 0, 0);
     if (order) {
@@ -276,7 +294,7 @@ bool amm_http_answer(struct amm_http_server *server, struct amm_http_ref ref,
             close(reply->file);
         }
         if (is_there) {
-            cut(server, ref);
+            amm_http_cut(server, ref);
         }
         return false;
     }
@@ -296,7 +314,7 @@ bool amm_http_send(struct amm_http_server *server, struct amm_http_ref ref, stru
     struct order *order = order_new(ORDER_SEND, CHUNK_ROOM, bytes.len + 2);
     if (!order || !slot_send(server, ref, bytes.len, &behind)) {
         if (!order || behind) {
-            cut(server, ref);
+            amm_http_cut(server, ref);
         }
         order_free(order);
         return false;
@@ -309,6 +327,55 @@ bool amm_http_send(struct amm_http_server *server, struct amm_http_ref ref, stru
     }
     place_order(server, order);
     return true;
+}
+
+size_t amm_http_waiting(const struct amm_http_server *server, struct amm_http_ref ref)
+{
+    if (ref.connection >= server->settings.connections) {
+        return 0;
+    }
+    uint64_t slot = atomic_load_explicit(&server->slots[ref.connection], memory_order_relaxed);
+    return slot >> 32 == ref.generation ? (uint32_t)slot : 0;
+}
+
+void amm_http_take(struct amm_http_server *server, struct amm_http_ref ref, size_t n)
+{
+    if (!slot_is(server, ref)) {
+        return;
+    }
+    if (serving == server && server->in_handler == ref.connection) {
+        pieces_take(server, server->connections[ref.connection], n);
+        return;
+    }
+    struct order *order = order_new(ORDER_TAKE, 0, 0);
+    if (!order) {
+        amm_http_cut(server, ref);
+        return;
+    }
+    order->ref = ref;
+    order->body_len = n;
+    place_order(server, order);
+}
+
+void amm_http_inform(struct amm_http_server *server, struct amm_http_ref ref, int status,
+                     struct amm_view fields)
+{
+    size_t room = fields.len + 64;
+    struct order *order = slot_is(server, ref) ? order_new(ORDER_INFORM, 0, room) : NULL;
+    if (!order) {
+        return; /* it says nothing that the answer does not say again */
+    }
+    struct amm_writer w = amm_writer(order->bytes, room);
+    amm_http_write_status(&w, status);
+    amm_write_view(&w, fields);
+    amm_http_write_end(&w);
+    order->ref = ref;
+    order->end = amm_writer_len(&w);
+    if (order->end == 0) {
+        order_free(order);
+        return;
+    }
+    place_order(server, order);
 }
 
 void amm_http_server_stop(struct amm_http_server *server)

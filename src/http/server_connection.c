@@ -36,14 +36,42 @@ bool yield_turn(struct amm_http_server *server, struct connection *connection)
     return true;
 }
 
+amm_time earned(const struct amm_http_server *server, amm_time from, size_t n, amm_duration most)
+{
+    amm_time latest = amm_time_after(server->now.mono, most);
+    uint32_t rate = server->settings.body_rate;
+    amm_duration more = rate == 0 ? AMM_NEVER : (amm_duration)(n * (AMM_SECOND / rate));
+    return amm_time_min(latest, amm_time_after(from == AMM_NEVER ? latest : from, more));
+}
+
 void earn_time(struct amm_http_server *server, struct connection *connection, size_t n,
                amm_duration most)
 {
-    amm_time latest = amm_time_after(server->now.mono, most);
-    amm_time from = connection->deadline == AMM_NEVER ? latest : connection->deadline;
-    uint32_t rate = server->settings.body_rate;
-    amm_duration earned = rate == 0 ? AMM_NEVER : (amm_duration)(n * (AMM_SECOND / rate));
-    set_deadline(server, connection, amm_time_min(latest, amm_time_after(from, earned)));
+    set_deadline(server, connection, earned(server, connection->deadline, n, most));
+}
+
+void earn_write(struct amm_http_server *server, struct connection *connection, size_t n)
+{
+    amm_duration most = 3 * server->settings.body_pause;
+    if (connection->paced) {
+        connection->write_by = amm_time_after(server->now.mono, server->settings.paced_pause);
+        pieces_deadline(server, connection);
+    } else if (connection->streamed) {
+        connection->write_by = earned(server, connection->write_by, n, most);
+        pieces_deadline(server, connection);
+    } else {
+        earn_time(server, connection, n, most);
+    }
+}
+
+void settle_write(struct amm_http_server *server, struct connection *connection)
+{
+    connection->write_by = AMM_NEVER;
+    if (connection->streamed || connection->paced) {
+        pieces_deadline(server, connection);
+    } else {
+        set_deadline(server, connection, AMM_NEVER);
+    }
 }
 
 /* Nothing more is said; what the peer still sends is thrown away, because with unread bytes the
@@ -91,8 +119,16 @@ static enum step step_greeting(struct amm_http_server *server, struct connection
 static enum step after_answer(struct amm_http_server *server, struct connection *connection)
 {
     slot_next_generation(server, connection->index);
+    bool is_cut_short = connection->body_open;
+    connection->streamed = connection->paced = connection->body_open = false;
+    connection->read_by = connection->write_by = AMM_NEVER;
     if (connection->close_after || atomic_load(&server->stopping)) {
-        return say_goodbye(server, connection);
+        enum step step = say_goodbye(server, connection);
+        if (is_cut_short) {
+            set_deadline(server, connection,
+                         amm_time_after(server->now.mono, LINGER_UPLOAD_SECONDS * AMM_SECOND));
+        }
+        return step;
     }
     input_next(server, connection);
     connection->turn += TURN_REQUEST;
@@ -108,7 +144,7 @@ static enum step step_answer(struct amm_http_server *server, struct connection *
     if (connection->state == CONNECTION_ANSWERING || connection->stream_ended) {
         return after_answer(server, connection);
     }
-    set_deadline(server, connection, AMM_NEVER);
+    settle_write(server, connection);
     return STEP_WAIT;
 }
 
@@ -133,12 +169,19 @@ static enum step step_of(struct amm_http_server *server, struct connection *conn
     case CONNECTION_BODY:
         return input_body(server, connection);
     case CONNECTION_WAITING:
-        return STEP_WAIT;
-    case CONNECTION_ANSWERING:
-        return step_answer(server, connection);
-    case CONNECTION_STREAMING: {
+        return connection->streamed ? input_pieces(server, connection) : STEP_WAIT;
+    case CONNECTION_ANSWERING: {
         enum step step = step_answer(server, connection);
-        return step == STEP_WAIT ? input_while_streaming(server, connection) : step;
+        return step == STEP_WAIT && connection->body_open ? input_pieces(server, connection) : step;
+    }
+    case CONNECTION_STREAMING: {
+        if (connection->is_pipe) {
+            return step_pipe(server, connection);
+        }
+        enum step step = step_answer(server, connection);
+        return step != STEP_WAIT       ? step
+               : connection->body_open ? input_pieces(server, connection)
+                                       : input_while_streaming(server, connection);
     }
     case CONNECTION_LINGERING:
         return step_linger(server, connection);
@@ -164,7 +207,10 @@ void connection_ready(struct amm_http_server *server, struct connection *connect
                       const struct amm_ready *ready)
 {
     connection->may_read |= ready->readable || ready->closed;
-    if (connection->state == CONNECTION_WAITING) {
+    if (ready->closed && connection->streamed && pieces_hung_up(server, connection)) {
+        return;
+    }
+    if (connection->state == CONNECTION_WAITING && !connection->streamed) {
         if (ready->closed) {
             connection_close(server, connection);
         } else {
@@ -180,6 +226,7 @@ void connection_expired(struct amm_http_server *server, struct connection *conne
 {
     connection->deadline = AMM_NEVER; /* the wheel has let it go */
     bool is_slow_request = connection->state == CONNECTION_BODY ||
+                           (connection->state == CONNECTION_WAITING && connection->body_open) ||
                            (connection->state == CONNECTION_HEAD && connection->in_len > 0);
     if (!connection->is_idle && connection->state != CONNECTION_LINGERING) {
         count(&server->counters.timeouts, 1);

@@ -48,16 +48,33 @@ static bool grow(struct amm_http_server *server, struct connection *connection, 
     return true;
 }
 
-/* What a read came to. */
-enum input { INPUT_BYTES, INPUT_NONE, INPUT_CLOSED, INPUT_NO_ROOM };
+bool input_reserve(struct connection *connection)
+{
+    if (connection->in_room >= AMM_HTTP_HEAD_MAX) {
+        return true;
+    }
+    uint8_t *in = realloc(connection->in, AMM_HTTP_HEAD_MAX);
+    if (in) {
+        connection->in = in;
+        connection->in_room = AMM_HTTP_HEAD_MAX;
+    }
+    return in != NULL;
+}
 
-/* Reads once, into a buffer of at most `limit` bytes; `*n` bytes came. */
-static enum input read_some(struct amm_http_server *server, struct connection *connection,
-                            size_t limit, size_t *n)
+/* While something is also written, that is waited for, too. */
+static void wait_to_read(struct amm_http_server *server, struct connection *connection)
+{
+    bool writes = connection->streamed && connection->out;
+    set_interest(server, connection, AMM_READ | (writes ? AMM_WRITE : 0));
+}
+
+enum input read_some(struct amm_http_server *server, struct connection *connection, size_t limit,
+                     size_t *n)
 {
     *n = 0;
+    connection->read_needs_write = false;
     if (!connection->may_read && !http_stream_has_pending(&connection->stream)) {
-        set_interest(server, connection, AMM_READ);
+        wait_to_read(server, connection);
         return INPUT_NONE;
     }
     if (connection->in_len == connection->in_room && !grow(server, connection, limit)) {
@@ -72,12 +89,14 @@ static enum input read_some(struct amm_http_server *server, struct connection *c
         return INPUT_BYTES;
     case STREAM_READABLE:
         connection->may_read = false;
-        set_interest(server, connection, AMM_READ);
+        wait_to_read(server, connection);
         return INPUT_NONE;
     case STREAM_WRITABLE:
+        connection->read_needs_write = true;
         set_interest(server, connection, AMM_WRITE);
         return INPUT_NONE;
     case STREAM_END:
+        return INPUT_END;
     case STREAM_CUT:
     case STREAM_FAILED:
         break;
@@ -102,6 +121,7 @@ static void make_call(struct amm_http_server *server, const struct connection *c
         .client = http_stream_peer(&connection->stream),
         .is_tls = connection->tls != NULL,
         .resumed = http_stream_is_resumed(&connection->stream),
+        .streamed = connection->streamed,
     };
 }
 
@@ -116,7 +136,8 @@ static enum step dispatch(struct amm_http_server *server, struct connection *con
     server->in_handler = connection->index;
     server->settings.handle(server->settings.context, &call);
     server->in_handler = NO_CONNECTION;
-    return connection->state == CONNECTION_WAITING ? STEP_WAIT : STEP_AGAIN;
+    return connection->state == CONNECTION_WAITING && !connection->streamed ? STEP_WAIT
+                                                                            : STEP_AGAIN;
 }
 
 static enum step refuse_too_large(struct amm_http_server *server, struct connection *connection)
@@ -147,6 +168,17 @@ static size_t ask_body_limit(struct amm_http_server *server, const struct connec
     return limit > BODY_MAX ? BODY_MAX : limit;
 }
 
+static bool ask_whether_streamed(struct amm_http_server *server,
+                                 const struct connection *connection)
+{
+    if (!server->settings.streams) {
+        return false;
+    }
+    struct amm_http_call call;
+    make_call(server, connection, &call);
+    return server->settings.streams(server->settings.context, &call);
+}
+
 /* The head is in server->request. */
 static enum step take_head(struct amm_http_server *server, struct connection *connection)
 {
@@ -157,6 +189,10 @@ static enum step take_head(struct amm_http_server *server, struct connection *co
     connection->content_len = 0;
     connection->raw_at = connection->head_len;
     slot_next_generation(server, connection->index);
+    if (ask_whether_streamed(server, connection)) {
+        pieces_begin(server, connection);
+        return dispatch(server, connection);
+    }
     if (request->framing == AMM_HTTP_NO_BODY ||
         (request->framing == AMM_HTTP_LENGTH && request->length == 0)) {
         return dispatch(server, connection);
@@ -224,6 +260,7 @@ enum step input_head(struct amm_http_server *server, struct connection *connecti
             break;
         case INPUT_NONE:
             return STEP_WAIT;
+        case INPUT_END:
         case INPUT_CLOSED:
         case INPUT_NO_ROOM:
             connection_close(server, connection);
@@ -340,6 +377,7 @@ enum step input_body(struct amm_http_server *server, struct connection *connecti
             break;
         case INPUT_NONE:
             return STEP_WAIT;
+        case INPUT_END:
         case INPUT_CLOSED:
             connection_close(server, connection);
             return STEP_CLOSED;
@@ -360,7 +398,7 @@ enum step input_while_streaming(struct amm_http_server *server, struct connectio
     while (result == INPUT_BYTES && connection->in_len < kept) {
         result = read_some(server, connection, kept, &n);
     }
-    if (result == INPUT_CLOSED || result == INPUT_NO_ROOM) {
+    if (result == INPUT_END || result == INPUT_CLOSED || result == INPUT_NO_ROOM) {
         connection_close(server, connection);
         return STEP_CLOSED;
     }

@@ -128,7 +128,7 @@ bool server_adopt(struct amm_http_server *server, int fd, const struct listener 
     connection->tag = listener->tag;
     connection->uid = listener->is_unix ? peer.uid : UINT32_MAX;
     connection->interest = AMM_READ;
-    connection->deadline = AMM_NEVER;
+    connection->deadline = connection->read_by = connection->write_by = AMM_NEVER;
     connection->out_end = &connection->out;
     connection->file = -1;
     if (!listener->is_unix) {
@@ -151,7 +151,8 @@ static void count_bytes(struct amm_http_server *server, const struct connection 
 void connection_close(struct amm_http_server *server, struct connection *connection)
 {
     struct amm_http_ref ref = {connection->index, slot_generation(server, connection->index)};
-    bool was_streaming = connection->state == CONNECTION_STREAMING && !connection->stream_ended;
+    bool was_streaming = connection->streamed ||
+                         (connection->state == CONNECTION_STREAMING && !connection->stream_ended);
     slot_next_generation(server, connection->index);
     connection_set_idle(server, connection, false);
     unlink_prefix(server, connection);

@@ -23,14 +23,19 @@ static void pop(struct amm_http_server *server, struct connection *connection)
     if (!connection->out) {
         connection->out_end = &connection->out;
     }
-    if (order->kind == ORDER_SEND) {
-        slot_sent(server, order->ref.connection, order->ref.generation, order->body_len);
-    }
+    struct amm_http_ref ref = order->ref;
+    size_t len = order->kind == ORDER_SEND ? order->body_len : 0;
+    size_t left = len > 0 ? slot_sent(server, ref.connection, ref.generation, len) : 0;
     order_free(order);
+    if (connection->paced && left <= AMM_HTTP_DRAINED && left + len > AMM_HTTP_DRAINED &&
+        server->settings.drained) {
+        server->settings.drained(server->settings.context, ref);
+    }
 }
 
 void output_release(struct amm_http_server *server, struct connection *connection)
 {
+    connection->paced = false; /* nobody is to send more */
     while (connection->out) {
         pop(server, connection);
     }
@@ -56,6 +61,14 @@ static bool has_body(int status)
     return status >= 200 && status != 204 && status != 304;
 }
 
+static bool says_length(const struct connection *connection, const struct order *order)
+{
+    if (order->has_length) {
+        return order->status >= 200 && order->status != 204;
+    }
+    return !order->stream && has_body(order->status) && !(order->bare && connection->is_head);
+}
+
 /* Status line and the fields that are ours, right in front of the caller's. */
 static bool write_head(struct amm_http_server *server, const struct connection *connection,
                        struct order *order, uint64_t length)
@@ -63,16 +76,20 @@ static bool write_head(struct amm_http_server *server, const struct connection *
     uint8_t head[HEAD_ROOM];
     struct amm_writer w = amm_writer(head, sizeof head);
     amm_http_write_status(&w, order->status);
-    amm_http_write_field(&w, "Date", amm_view_str(date_of(server)));
-    if (server->settings.name) {
-        amm_http_write_field(&w, "Server", amm_view_str(server->settings.name));
+    if (!order->bare) {
+        amm_http_write_field(&w, "Date", amm_view_str(date_of(server)));
+        if (server->settings.name) {
+            amm_http_write_field(&w, "Server", amm_view_str(server->settings.name));
+        }
     }
     if (connection->chunked) {
         amm_http_write_field(&w, "Transfer-Encoding", amm_view_str("chunked"));
-    } else if (!order->stream && has_body(order->status)) {
-        amm_http_write_number(&w, "Content-Length", length);
+    } else if (says_length(connection, order)) {
+        amm_http_write_number(&w, "Content-Length", order->has_length ? order->length : length);
     }
-    if (connection->close_after) {
+    if (connection->is_pipe) {
+        amm_http_write_field(&w, "Connection", amm_view_str("Upgrade"));
+    } else if (connection->close_after) {
         amm_http_write_field(&w, "Connection", amm_view_str("close"));
     } else if (connection->is_http10) {
         amm_http_write_field(&w, "Connection", amm_view_str("keep-alive"));
@@ -89,14 +106,22 @@ static bool write_head(struct amm_http_server *server, const struct connection *
 static void begin_answer(struct amm_http_server *server, struct connection *connection,
                          struct order *order)
 {
+    bool pipes = order->upgrade && order->status == 101 && connection->streamed;
     bool is_empty = connection->is_head || !has_body(order->status);
-    bool streams = order->stream && !is_empty;
+    bool streams = pipes || (order->stream && !is_empty);
     uint64_t length = order->has_file ? order->file_len : order->body_len;
-    connection->chunked = streams && !connection->is_http10;
-    connection->close_after = order->close || !connection->keep_alive ||
-                              (streams && connection->is_http10) || atomic_load(&server->stopping);
+    connection->has_length = streams && order->has_length;
+    connection->length_left = order->length;
+    connection->paced = streams && (order->paced || pipes);
+    connection->chunked = streams && !pipes && !connection->has_length && !connection->is_http10;
+    connection->close_after = order->close || !connection->keep_alive || connection->body_open ||
+                              (streams && !connection->has_length && connection->is_http10) ||
+                              atomic_load(&server->stopping);
     connection->stream_ended = false;
     connection->state = streams ? CONNECTION_STREAMING : CONNECTION_ANSWERING;
+    if (pipes) {
+        pieces_begin_pipe(connection);
+    }
     if (!write_head(server, connection, order, length)) {
         order_free(order);
         connection->close_after = true;
@@ -110,8 +135,8 @@ static void begin_answer(struct amm_http_server *server, struct connection *conn
         order->has_file = false;
     }
     enqueue(connection, order);
-    set_deadline(server, connection, AMM_NEVER);
-    earn_time(server, connection, 0, 3 * server->settings.body_pause);
+    settle_write(server, connection);
+    earn_write(server, connection, 0);
 }
 
 void output_answer(struct amm_http_server *server, struct connection *connection,
@@ -124,20 +149,49 @@ void output_answer(struct amm_http_server *server, struct connection *connection
     bool wants_stream = order->stream;
     struct amm_http_ref ref = order->ref;
     begin_answer(server, connection, order);
-    if (wants_stream && connection->state != CONNECTION_STREAMING && server->settings.gone) {
+    if (wants_stream && connection->state != CONNECTION_STREAMING && !connection->streamed &&
+        server->settings.gone) {
         server->settings.gone(server->settings.context, ref); /* HEAD: there is nothing to stream */
     }
 }
 
-void output_send(struct amm_http_server *server, struct connection *connection, struct order *order)
+void output_inform(struct amm_http_server *server, struct connection *connection,
+                   struct order *order)
+{
+    (void)server;
+    if (connection->state != CONNECTION_WAITING || !connection->streamed || connection->is_http10) {
+        order_free(order);
+        return;
+    }
+    enqueue(connection, order);
+}
+
+/* A stream whose length was said has neither more nor less. */
+static bool keeps_length(struct connection *connection, const struct order *order)
+{
+    if (!connection->has_length || connection->stream_ended) {
+        return true;
+    }
+    if (order->body_len > connection->length_left || (order->last && connection->length_left > 0)) {
+        return false;
+    }
+    connection->length_left -= order->body_len;
+    return true;
+}
+
+bool output_send(struct amm_http_server *server, struct connection *connection, struct order *order)
 {
     bool last = order->last;
+    if (connection->state == CONNECTION_STREAMING && !keeps_length(connection, order)) {
+        order_free(order);
+        return false;
+    }
     if (connection->state != CONNECTION_STREAMING || connection->stream_ended ||
         (last && !connection->chunked)) {
         connection->stream_ended |= last;
         slot_sent(server, order->ref.connection, order->ref.generation, order->body_len);
         order_free(order);
-        return;
+        return true;
     }
     uint8_t line[CHUNK_ROOM];
     struct amm_writer w = amm_writer(line, sizeof line);
@@ -152,10 +206,11 @@ void output_send(struct amm_http_server *server, struct connection *connection, 
     memcpy(order->bytes + order->at, line, len);
     order->end = order->room + order->body_len + (connection->chunked && !last ? 2 : 0);
     if (!connection->out) {
-        earn_time(server, connection, 0, 3 * server->settings.body_pause);
+        earn_write(server, connection, 0);
     }
     enqueue(connection, order);
     connection->stream_ended = last;
+    return true;
 }
 
 void output_continue(struct amm_http_server *server, struct connection *connection)
@@ -194,6 +249,7 @@ void refuse_request(struct amm_http_server *server, struct connection *connectio
     const char *more = status == 503 ? later : "";
     size_t fields_len = sizeof fields - 1 + strlen(more) + 2, body_len = amm_writer_len(&w);
     struct order *order = order_new(ORDER_ANSWER, HEAD_ROOM, fields_len + body_len);
+    pieces_abandon(server, connection);
     slot_next_generation(server, connection->index);
     connection_set_idle(server, connection, false);
     connection->keep_alive = false;
@@ -223,8 +279,8 @@ static enum wrote wait_to_write(struct amm_http_server *server, struct connectio
     if (result != STREAM_READABLE && result != STREAM_WRITABLE) {
         return WROTE_GONE;
     }
-    unsigned other =
-        connection->state == CONNECTION_STREAMING ? connection->interest & AMM_READ : 0;
+    bool reads = connection->state == CONNECTION_STREAMING || connection->body_open;
+    unsigned other = reads ? connection->interest & AMM_READ : 0;
     set_interest(server, connection, (result == STREAM_READABLE ? AMM_READ : AMM_WRITE) | other);
     return WROTE_BLOCKED;
 }
@@ -241,7 +297,7 @@ static enum wrote write_block(struct amm_http_server *server, struct connection 
     }
     order->at += n;
     connection->turn += n;
-    earn_time(server, connection, n, 3 * server->settings.body_pause);
+    earn_write(server, connection, n);
     if (order->at == order->end) {
         pop(server, connection);
     }
@@ -283,7 +339,7 @@ static enum wrote write_file(struct amm_http_server *server, struct connection *
     n = (size_t)(connection->file_at - before);
     connection->file_left -= n;
     connection->turn += n;
-    earn_time(server, connection, n, 3 * server->settings.body_pause);
+    earn_write(server, connection, n);
     if (connection->file_left == 0) {
         close(connection->file);
         connection->file = -1;

@@ -5,6 +5,7 @@
  *   server_listen.c      listeners, limits, how a connection begins and ends
  *   server_connection.c  the state machine of a connection and its deadlines
  *   server_input.c       heads and bodies, up to the handler
+ *   server_pieces.c      bodies in pieces, and connections that are pipes
  *   server_output.c      answers */
 #pragma once
 
@@ -20,7 +21,8 @@
 enum {
     LISTENERS_MAX = 32,
     BODY_MAX = 64 << 20,
-    LINGER_SECONDS = 2, /* for what a peer still sends when we have said goodbye */
+    LINGER_SECONDS = 2,         /* for what a peer still sends when we have said goodbye */
+    LINGER_UPLOAD_SECONDS = 30, /* who is in the middle of an upload looks for an answer late */
     STOP_SECONDS = 2,
     TURN = 256 * 1024,   /* bytes of one connection before others have their turn */
     TURN_REQUEST = 8192, /* a request counts as that many */
@@ -29,7 +31,15 @@ enum {
 #define NO_CONNECTION UINT32_MAX
 
 /* Work for the server's thread, and the bytes that go out. */
-enum order_kind { ORDER_ANSWER, ORDER_SEND, ORDER_CUT, ORDER_LISTEN, ORDER_UNLISTEN };
+enum order_kind {
+    ORDER_ANSWER,
+    ORDER_INFORM,
+    ORDER_SEND,
+    ORDER_TAKE,
+    ORDER_CUT,
+    ORDER_LISTEN,
+    ORDER_UNLISTEN,
+};
 
 struct order {
     struct order *next;
@@ -37,15 +47,17 @@ struct order {
     struct amm_http_ref ref;
 
     int status; /* ANSWER */
-    bool close, stream, has_file, last /* SEND: the end */;
-    int file; /* ANSWER; LISTEN: the socket */
+    bool close, stream, has_file, has_length, paced, upgrade, bare;
+    bool last;       /* SEND: the end */
+    uint64_t length; /* ANSWER */
+    int file;        /* ANSWER; LISTEN: the socket */
     uint64_t file_at, file_len;
     uint32_t tag; /* LISTEN, UNLISTEN */
     struct amm_http_tls *tls;
 
     size_t room;     /* free bytes at the start, for what only the server's thread knows */
     size_t head_len; /* ANSWER: of the caller's field lines and the empty line behind the room */
-    size_t body_len;
+    size_t body_len; /* TAKE: how many bytes */
     size_t at, end;  /* what is to be written, when it is in the connection's queue */
     uint8_t bytes[]; /* room, field lines, body */
 };
@@ -93,7 +105,7 @@ struct connection {
     size_t turn;       /* bytes and requests (as bytes) since others had theirs */
 
     /* the request */
-    bool is_head, is_http10, keep_alive, expect_continue;
+    bool is_head, is_http10, keep_alive;
     struct amm_http_body body;
     size_t body_limit;
 
@@ -102,10 +114,21 @@ struct connection {
     size_t in_room, in_len, head_len, content_len, raw_at;
     bool unparsed; /* a line end came since the head was looked at */
 
+    /* in pieces; see server_pieces.c */
+    bool streamed;         /* and its answer is not out yet: the handler learns how it ends */
+    bool body_open;        /* more pieces are to come */
+    bool expect_continue;  /* the peer waits for "100 Continue" */
+    bool is_pipe, is_shut; /* 101 was said; our direction has ended */
+    bool read_needs_write; /* TLS */
+    bool unwatched;        /* the peer has hung up: the loop would say so without end */
+    size_t credit;
+    amm_time read_by, write_by; /* AMM_NEVER: any time */
+
     /* output */
     struct order *out, **out_end;
-    bool chunked, close_after, stream_ended;
-    int file; /* -1: none */
+    bool chunked, close_after, stream_ended, paced, has_length;
+    uint64_t length_left; /* with has_length: bytes of the stream that are still to come */
+    int file;             /* -1: none */
     uint64_t file_at, file_left;
     uint64_t bytes_in, bytes_out; /* that the counters know of */
 };
@@ -184,6 +207,12 @@ bool yield_turn(struct amm_http_server *server, struct connection *connection);
 void earn_time(struct amm_http_server *server, struct connection *connection, size_t n,
                amm_duration most);
 
+/* The same for bytes that the peer takes. */
+void earn_write(struct amm_http_server *server, struct connection *connection, size_t n);
+/* All is written: no deadline but that of what is read at the same time. */
+void settle_write(struct amm_http_server *server, struct connection *connection);
+amm_time earned(const struct amm_http_server *server, amm_time from, size_t n, amm_duration most);
+
 /* What one step of a connection came to. */
 enum step {
     STEP_AGAIN,  /* the state changed: go on */
@@ -197,14 +226,41 @@ enum step input_head(struct amm_http_server *server, struct connection *connecti
 enum step input_body(struct amm_http_server *server, struct connection *connection);
 enum step input_while_streaming(struct amm_http_server *server, struct connection *connection);
 void input_next(struct amm_http_server *server, struct connection *connection);
+
+/* What a read came to. */
+enum input { INPUT_BYTES, INPUT_NONE, INPUT_END, INPUT_CLOSED, INPUT_NO_ROOM };
+
+/* Reads once, into a buffer of at most `limit` bytes; `*n` bytes came. */
+enum input read_some(struct amm_http_server *server, struct connection *connection, size_t limit,
+                     size_t *n);
+bool input_reserve(struct connection *connection); /* room for AMM_HTTP_HEAD_MAX; false: memory */
+
 void input_release(struct amm_http_server *server, struct connection *connection);
+
+/* ---- server_pieces.c ---- */
+
+/* The head is in server->request: the body will be delivered in pieces. */
+void pieces_begin(struct amm_http_server *server, struct connection *connection);
+void pieces_take(struct amm_http_server *server, struct connection *connection, size_t n);
+/* The connection becomes a pipe with the answer that is being written. */
+void pieces_begin_pipe(struct connection *connection);
+enum step input_pieces(struct amm_http_server *server, struct connection *connection);
+enum step step_pipe(struct amm_http_server *server, struct connection *connection);
+/* The loop says so. True: nothing else is to be done. */
+bool pieces_hung_up(struct amm_http_server *server, struct connection *connection);
+/* A streamed request ended without its answer. */
+void pieces_abandon(struct amm_http_server *server, struct connection *connection);
+void pieces_deadline(struct amm_http_server *server, struct connection *connection);
 
 /* ---- server_output.c ---- */
 
 /* The order becomes the connection's, or is freed. */
 void output_answer(struct amm_http_server *server, struct connection *connection,
                    struct order *order);
-void output_send(struct amm_http_server *server, struct connection *connection,
+void output_inform(struct amm_http_server *server, struct connection *connection,
+                   struct order *order);
+/* False: not what was announced; the connection has to be closed. */
+bool output_send(struct amm_http_server *server, struct connection *connection,
                  struct order *order);
 void output_continue(struct amm_http_server *server, struct connection *connection);
 
@@ -220,4 +276,5 @@ void refuse_request(struct amm_http_server *server, struct connection *connectio
 
 uint32_t slot_generation(const struct amm_http_server *server, uint32_t index);
 uint32_t slot_next_generation(struct amm_http_server *server, uint32_t index);
-void slot_sent(struct amm_http_server *server, uint32_t index, uint32_t generation, size_t n);
+/* How many are still on their way. */
+size_t slot_sent(struct amm_http_server *server, uint32_t index, uint32_t generation, size_t n);

@@ -314,6 +314,17 @@ void http_stream_say_goodbye(struct http_stream *stream)
     }
 }
 
+void http_stream_reset(struct http_stream *stream)
+{
+    const struct linger at_once = {.l_onoff = 1};
+    setsockopt(stream->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+}
+
+bool http_stream_is_eof(const struct http_stream *stream)
+{
+    return stream->tls && BIO_eof(SSL_get_rbio(stream->tls->ssl));
+}
+
 bool http_stream_drain(struct http_stream *stream)
 {
     uint8_t scratch[DRAIN];
@@ -336,6 +347,14 @@ const struct amm_identity *http_stream_peer(const struct http_stream *stream)
 {
     const struct tls_end *end = stream->tls;
     return end && end->open && end->has_identity ? &end->verdict.identity : NULL;
+}
+
+const uint8_t *http_stream_shown_key(const struct http_stream *stream)
+{
+    const struct tls_end *end = stream->tls;
+    return end && end->has_shown_key               ? end->shown_key
+           : end && end->open && end->has_identity ? end->verdict.identity.key
+                                                   : NULL;
 }
 
 bool http_stream_is_resumed(const struct http_stream *stream)

@@ -70,6 +70,13 @@ bool http_stream_has_pending(const struct http_stream *stream);
  */
 void http_stream_say_goodbye(struct http_stream *stream);
 
+/* What the kernel still has to send is thrown away when the socket is closed, and the peer learns
+ * that the connection broke. */
+void http_stream_reset(struct http_stream *stream);
+
+/* After CUT: the peer ended its socket properly, but TLS before it not. */
+bool http_stream_is_eof(const struct http_stream *stream);
+
 /* Throws away what the peer sends, below TLS. False when it has ended. */
 bool http_stream_drain(struct http_stream *stream);
 
@@ -79,6 +86,9 @@ bool http_stream_is_resumed(const struct http_stream *stream);
 
 /* SHA-256 of the key of the last certificate that the server sent; NULL: none yet. */
 const uint8_t *http_stream_ca_key(const struct http_stream *stream);
+
+/* SHA-256 of the key that the peer showed, also if it was refused; NULL: none. */
+const uint8_t *http_stream_shown_key(const struct http_stream *stream);
 
 /* After FAILED: why, and a sentence that stays as long as the stream. */
 enum amm_tls_failure http_stream_failure(const struct http_stream *stream, const char **detail);

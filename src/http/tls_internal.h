@@ -32,6 +32,7 @@ struct tls_expectation {
     char name[TLS_HOST_MAX + 1]; /* empty: any */
     uint8_t key_pin[32], ca_pin[32];
     bool has_key_pin, has_ca_pin;
+    bool any_key; /* without a pin: the owner looks at the key before anything is said */
 };
 
 /* One end of a TLS connection; the app data of its SSL. */
@@ -42,6 +43,8 @@ struct tls_end {
     bool has_identity; /* `verdict.identity` is who the peer proved to be */
     bool open, resumed;
     bool has_ca_key;
+    bool has_shown_key;
+    uint8_t shown_key[32];                  /* of the server's own certificate */
     uint8_t ca_key[32];                     /* of the last certificate that a server sent */
     const struct tls_expectation *expected; /* client; else NULL */
     struct amm_ssl_verdict verdict;

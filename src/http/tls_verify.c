@@ -30,7 +30,8 @@ static int check_pins(X509_STORE_CTX *chain, struct tls_end *end)
         return amm_ssl_refuse(chain, &end->verdict, X509_V_ERR_OUT_OF_MEM, AMM_TLS_PROTOCOL, leaf,
                               "out of memory");
     }
-    end->has_ca_key = true;
+    end->has_ca_key = end->has_shown_key = true;
+    memcpy(end->shown_key, key, sizeof key);
     if (expected->has_key_pin && !amm_equal_secret(key, expected->key_pin, sizeof key)) {
         return refuse_server(chain, end, AMM_TLS_WRONG_PIN, "its key is not the pinned one");
     }
@@ -84,7 +85,9 @@ static int check_server(X509_STORE_CTX *chain, struct tls_end *end,
     if (!check_pins(chain, end)) {
         return 0;
     }
-    if (!end->context->has_trust && end->expected->has_key_pin && !end->expected->has_ca_pin) {
+    const struct tls_expectation *expected = end->expected;
+    if (!end->context->has_trust && (expected->has_key_pin || expected->any_key) &&
+        !expected->has_ca_pin) {
         return amm_ssl_identity(X509_STORE_CTX_get0_cert(chain), &end->verdict.identity) ||
                refuse_server(chain, end, AMM_TLS_TOO_BIG, "serial number is longer than 20 bytes");
     }

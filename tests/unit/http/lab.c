@@ -340,6 +340,9 @@ int lab_fetch(struct lab *lab, struct amm_http_client *client, const char *metho
             snprintf(lab_failure, sizeof lab_failure, "%s", event.error);
             lab_tls_failure = event.tls_failure;
             return 0;
+        case AMM_HTTP_EVENT_KEY:
+        case AMM_HTTP_EVENT_INTERIM:
+        case AMM_HTTP_EVENT_UPGRADED: /* not asked for */
         case AMM_HTTP_EVENT_NONE:
             break;
         }

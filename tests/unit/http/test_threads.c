@@ -126,6 +126,9 @@ static unsigned run_client(struct amm_http_client *client, const char *path, uns
             break;
         case AMM_HTTP_EVENT_HEAD:
             break;
+        case AMM_HTTP_EVENT_KEY:
+        case AMM_HTTP_EVENT_INTERIM:
+        case AMM_HTTP_EVENT_UPGRADED: /* not asked for */
         case AMM_HTTP_EVENT_NONE: {
             struct pollfd ready = {.fd = amm_http_client_fd(client),
                                    .events = amm_http_client_interest(client) & AMM_WRITE ? POLLOUT

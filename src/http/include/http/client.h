@@ -1,7 +1,10 @@
 /* An HTTP/1.1 client connection: one server, one request at a time, on the owner's loop.
  *
  * No name lookup here: the caller gives addresses. Everything is non-blocking; the owner waits for
- * `fd` and `deadline` and calls `step`. */
+ * `fd` and `deadline` and calls `step`.
+ *
+ * Bodies of any size pass through 32 KiB of memory: those of requests by amm_http_client_begin and
+ * _send, those of answers as events, which amm_http_client_pause holds back. */
 #pragma once
 
 #include "base/address.h"
@@ -29,7 +32,15 @@ struct amm_http_client_settings {
                                 asked of its certificate. */
     struct amm_view ca_pin;  /* of the CA that the server's chain ends in and that it sent along; in
                                 a context without `ca` that one is trusted */
-    const char *bind_device; /* NULL, or the interface to go out by; copied */
+    bool first_use;    /* without `key_pin`, and in a context without `ca`: any key is taken, but
+                          before    a byte of a request is written it is shown by AMM_HTTP_EVENT_KEY, and
+                          waits    for amm_http_client_trust */
+    bool interim;      /* informational answers are events, too */
+    bool tolerant_end; /* TLS that ends without close_notify ends an answer that has no length: many
+                          small servers do so */
+    uint32_t body_rate; /* bytes a second that the body of an answer must have at least, over all,
+                           beyond `idle_deadline`; 0: any. Not asked of event streams */
+    const char *bind_device;       /* NULL, or the interface to go out by; copied */
     amm_duration connect_deadline; /* TCP and TLS; 0: 15 s */
     amm_duration answer_deadline;  /* from the request to the end of the answer's head; 0: 30 s */
     amm_duration idle_deadline;    /* between pieces of a body, or of a request; 0: 30 s */
@@ -57,12 +68,63 @@ struct amm_http_session *amm_http_session_free(struct amm_http_session *session)
 bool amm_http_client_request(struct amm_http_client *client, struct amm_view method,
                              struct amm_view target, struct amm_view fields, struct amm_view body);
 
+/* A request whose body comes later. */
+struct amm_http_ask {
+    struct amm_view method, target; /* copied */
+    struct amm_view fields;         /* copied; as for amm_http_client_request */
+    bool has_host;                  /* `fields` has the Host field already */
+    enum amm_http_framing framing;  /* NO_BODY; LENGTH with `length`; CHUNKED */
+    uint64_t length;
+    bool upgrade; /* "Connection: Upgrade" is added, and 101 makes a pipe of the connection; the
+                     Upgrade field is the caller's */
+};
+bool amm_http_client_begin(struct amm_http_client *client, const struct amm_http_ask *ask);
+
+/* Instead of a request, on a new connection: a pipe as soon as it is up (AMM_HTTP_EVENT_UPGRADED
+ * without a response). */
+bool amm_http_client_pipe(struct amm_http_client *client);
+
+/* How many bytes amm_http_client_send takes now; grows in amm_http_client_step. */
+enum { AMM_HTTP_CLIENT_ROOM = 32 * 1024 };
+size_t amm_http_client_room(const struct amm_http_client *client);
+
+/* The next bytes of the body or into the pipe, copied; false if there is no room for all of them,
+ * or the request is over or takes no more (a server that has answered and closed). More than
+ * `length` is a mistake of the caller: false. The end of a body without length, or of our direction
+ * of a pipe, is told by amm_http_client_end. */
+bool amm_http_client_send(struct amm_http_client *client, struct amm_view bytes);
+void amm_http_client_end(struct amm_http_client *client);
+
+/* While paused no BODY event comes and nothing is read; the server waits, and no deadline of the
+ * answer runs. */
+void amm_http_client_pause(struct amm_http_client *client, bool paused);
+
+/* After AMM_HTTP_EVENT_KEY: goes on. */
+void amm_http_client_trust(struct amm_http_client *client);
+
+/* SHA-256 of the SubjectPublicKeyInfo that the server showed, also of one that was refused. False:
+ * none yet. */
+bool amm_http_client_key(const struct amm_http_client *client, uint8_t out[32]);
+
 enum amm_http_event_kind {
     AMM_HTTP_EVENT_NONE,
-    AMM_HTTP_EVENT_HEAD,   /* `response` */
-    AMM_HTTP_EVENT_BODY,   /* `content`: the next piece */
-    AMM_HTTP_EVENT_DONE,   /* the answer is whole; another request may be made if keep_alive */
-    AMM_HTTP_EVENT_FAILED, /* `error` in words; the connection is over */
+    AMM_HTTP_EVENT_HEAD,     /* `response` */
+    AMM_HTTP_EVENT_BODY,     /* `content`: the next piece */
+    AMM_HTTP_EVENT_DONE,     /* the answer is whole; another request may be made if keep_alive */
+    AMM_HTTP_EVENT_FAILED,   /* `error` in words; the connection is over */
+    AMM_HTTP_EVENT_KEY,      /* `key`: see `first_use` */
+    AMM_HTTP_EVENT_INTERIM,  /* `response`: 1xx; see `interim` */
+    AMM_HTTP_EVENT_UPGRADED, /* `response`: 101; BODY events are what comes through the pipe, DONE
+                                is the end of the server's direction: ours still goes */
+};
+
+/* What kind of failure it was. */
+enum amm_http_failure {
+    AMM_HTTP_UNREACHABLE, /* no connection */
+    AMM_HTTP_NO_TLS,      /* `tls_failure` */
+    AMM_HTTP_LATE,        /* a deadline */
+    AMM_HTTP_LOST,        /* the connection broke, or ended too early */
+    AMM_HTTP_MALFORMED,   /* it answers, but not as HTTP wants it */
 };
 
 struct amm_http_event {
@@ -71,6 +133,8 @@ struct amm_http_event {
     struct amm_view content;
     const char *error;                /* "connection refused", "certificate has expired", ... */
     enum amm_tls_failure tls_failure; /* AMM_TLS_OK unless TLS was the reason */
+    enum amm_http_failure failure;
+    const uint8_t *key; /* 32 bytes */
     bool keep_alive;
 };
 

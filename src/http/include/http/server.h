@@ -6,7 +6,16 @@
  * give all requests to one thread that commits many of them at once.
  *
  * Connections do one request at a time: the next one is read when the answer is sent (pipelined
- * bytes wait in the kernel or the buffer). */
+ * bytes wait in the kernel or the buffer).
+ *
+ * Large bodies, answers without end and other protocols need no more memory than small ones:
+ *
+ *   a request that `streams` wants is handed over with its head; its body follows in pieces, as
+ * many bytes as amm_http_take has asked for, and the answer may come at any time before, during or
+ *   behind them;
+ *   a `paced` answer tells by amm_http_waiting and `drained` whether the peer keeps up;
+ *   an answer 101 makes a pipe of the connection: what the peer sends comes as pieces, what is
+ * given to amm_http_send goes out as it is. */
 #pragma once
 
 #include "base/address.h"
@@ -39,7 +48,8 @@ struct amm_http_call {
     uint32_t uid;      /* unix sockets: user of the peer; else UINT32_MAX */
     const struct amm_identity *client; /* verified certificate of the client; NULL: none */
     bool is_tls;
-    bool resumed; /* the TLS session was resumed: nothing was checked anew */
+    bool resumed;  /* the TLS session was resumed: nothing was checked anew */
+    bool streamed; /* `streams` said so: the body, if there is one, comes in pieces */
 };
 
 struct amm_http_settings {
@@ -51,8 +61,23 @@ struct amm_http_settings {
     size_t (*body_limit)(void *context, const struct amm_http_call *call);
 
     /* A streaming answer (amm_http_answer with `stream`) ended because the peer left. May be NULL.
+     * Of a request that is streamed also: it ended before its answer was out, whatever the cause.
      */
     void (*gone)(void *context, struct amm_http_ref ref);
+
+    /* Asked when the head is there: true hands the request over at once, whatever the size of its
+     * body, and without a limit (request->length, where it is known, is for the handler to judge).
+     * NULL: none. */
+    bool (*streams)(void *context, const struct amm_http_call *call);
+
+    /* The next bytes of a streamed body, or of a connection that is a pipe, never more than was
+     * asked for; valid until it returns. `last`: the body is whole, or the peer of the pipe has
+     * ended (what goes to it still goes); comes once, perhaps with bytes, and asks for no credit.
+     * In the server's thread, like `handle`. */
+    void (*piece)(void *context, struct amm_http_ref ref, struct amm_view bytes, bool last);
+
+    /* A paced answer: the peer has taken all but AMM_HTTP_DRAINED bytes. May be NULL. */
+    void (*drained)(void *context, struct amm_http_ref ref);
 
     void *context;
     unsigned connections; /* at most, of all listeners; beyond it the oldest idle one goes, and if
@@ -64,10 +89,12 @@ struct amm_http_settings {
     uint32_t body_rate; /* bytes a second that a body must have at least, and that a peer must
                            take of an answer; 1000 */
     amm_duration
-        body_pause;     /* how long a body may pause, whatever came before: 10 s. An answer: three
-                           times that, because the kernel's buffer hides what the peer takes */
-    size_t body_memory; /* for bodies of all connections together; beyond it 503. 256 MiB */
-    const char *name;   /* of the Server field; static storage; NULL: none */
+        body_pause; /* how long a body may pause, whatever came before: 10 s. An answer: three
+                       times that, because the kernel's buffer hides what the peer takes */
+    amm_duration paced_pause; /* how long the peer of a paced answer may take nothing: a browser
+                                 that asks where to save a download; 60 s */
+    size_t body_memory;       /* for bodies of all connections together; beyond it 503. 256 MiB */
+    const char *name;         /* of the Server field; static storage; NULL: none */
 };
 
 /* Sane defaults for all but `handle`. */
@@ -112,8 +139,18 @@ struct amm_http_reply {
                  `file_at`; the descriptor is taken over, whatever the result; sendfile
                  where there is no TLS */
     uint64_t file_at, file_len;
-    bool stream; /* no length: the body follows by amm_http_send (chunked) */
-    bool close;  /* and then close the connection */
+    bool stream;     /* the body follows by amm_http_send: in chunks; to a client of HTTP/1.0, up to
+                        the end of the connection; with `has_length`, that many bytes: fewer or more cut
+                        the connection */
+    bool has_length; /* with `stream`; or of the answer to HEAD, and 304: what is said, not sent */
+    uint64_t length;
+    bool paced;   /* with `stream`: the caller looks at amm_http_waiting, waits for `drained`, and
+                     sends   no more than AMM_HTTP_BEHIND ahead */
+    bool upgrade; /* status 101: the connection is a pipe then, paced; "Connection: Upgrade" is
+                     added, the Upgrade field is the caller's */
+    bool bare;    /* of another server: neither Date nor Server is added, and no length where there
+                     is none */
+    bool close;   /* and then close the connection */
 };
 
 /* Any thread, any time after `handle` was called, once. False if the connection is gone or memory
@@ -122,11 +159,30 @@ struct amm_http_reply {
 bool amm_http_answer(struct amm_http_server *server, struct amm_http_ref ref,
                      const struct amm_http_reply *reply);
 
-/* Any thread: more of a streaming answer; an empty view ends it. False if the connection is gone or
- * the peer is more than AMM_HTTP_BEHIND bytes behind (then it is closed: an event stream starts
- * again). */
-enum { AMM_HTTP_BEHIND = 256 * 1024 };
+/* Any thread: more of a streaming answer; an empty view ends it (of a pipe: its one direction; the
+ * connection closes when both have ended). False if the connection is gone or the peer is more than
+ * AMM_HTTP_BEHIND bytes behind (then it is closed: an event stream starts again). */
+enum { AMM_HTTP_BEHIND = 256 * 1024, AMM_HTTP_DRAINED = 8 * 1024 };
 bool amm_http_send(struct amm_http_server *server, struct amm_http_ref ref, struct amm_view bytes);
+
+/* Any thread: bytes of amm_http_send that the kernel has not taken yet; 0 if the request is over.
+ */
+size_t amm_http_waiting(const struct amm_http_server *server, struct amm_http_ref ref);
+
+/* Any thread: `n` more bytes of a streamed body or a pipe may come; a peer that waits for "100
+ * Continue" gets it with the first. A body that is not taken keeps the peer waiting, without a
+ * deadline. If the answer is out before the body is whole, the connection ends: what the peer still
+ * sends is thrown away for a while, so that it can read the answer. */
+void amm_http_take(struct amm_http_server *server, struct amm_http_ref ref, size_t n);
+
+/* Any thread: an informational answer (1xx but for 100 and 101) before the answer; `fields` as in
+ * struct amm_http_reply. Not to clients of HTTP/1.0. */
+void amm_http_inform(struct amm_http_server *server, struct amm_http_ref ref, int status,
+                     struct amm_view fields);
+
+/* Any thread: closes the connection of this request without a further word, so that the peer
+ * notices that something is missing. */
+void amm_http_cut(struct amm_http_server *server, struct amm_http_ref ref);
 
 /* Counters for /metrics; any thread. */
 struct amm_http_counters {
