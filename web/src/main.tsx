@@ -1,0 +1,21 @@
+import { render } from 'preact';
+import { App } from './frame/app';
+import { startClock } from './state/now';
+import { startPreferences } from './state/preferences';
+import { startRouter } from './state/router';
+import { loadSession } from './state/session';
+import { startShortcuts } from './state/shortcuts';
+import 'uplot/dist/uPlot.min.css';
+import './styles/tokens.css';
+import './styles/base.css';
+import './styles/controls.css';
+import './styles/frame.css';
+import './styles/panels.css';
+
+startPreferences();
+startRouter();
+startShortcuts();
+startClock();
+void loadSession();
+const root = document.getElementById('app');
+if (root) render(<App />, root);

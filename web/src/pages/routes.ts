@@ -1,0 +1,42 @@
+// Every page: its path, whether the tree stands beside it, and where its code is. A page's code comes when it is
+// opened first. A new page adds its line here.
+
+import type { ComponentType } from 'preact';
+import type { Act } from '../state/session';
+
+export interface PageProps {
+  params: Readonly<Record<string, string>>;
+}
+
+export interface Route {
+  path: string; // "/gateways/:id"
+  title: string;
+  /** The gateway tree stands on the left, and its selection (?group=) scopes the page. */
+  hasTree: boolean;
+  load: () => Promise<{ default: ComponentType<PageProps> }>;
+}
+
+export const routes: readonly Route[] = [
+  { path: '/operations', title: 'Operations', hasTree: true, load: () => import('./operations') },
+];
+
+export interface NavEntry {
+  text: string;
+  path: string;
+  /** "g" and then this. */
+  key: string;
+  /** Shown to those who may do this somewhere. */
+  act: Act;
+}
+
+/** The top bar, in this order; an entry is shown once its page is in `routes`. */
+export const navigation: readonly NavEntry[] = [
+  { text: 'Dashboard', path: '/dashboard', key: 'd', act: 'view' },
+  { text: 'Thresholds', path: '/thresholds', key: 'h', act: 'view' },
+  { text: 'Operations', path: '/operations', key: 'o', act: 'view' },
+  { text: 'Tunnels', path: '/tunnels', key: 't', act: 'view' },
+  { text: 'Admin', path: '/admin', key: 'a', act: 'admin' },
+];
+
+/** Where "/" leads. */
+export const home = '/dashboard';
