@@ -181,7 +181,9 @@ bool pages_write(enum page page, const struct session *session, const char *deta
                      "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">"
                      "<meta name=\"referrer\" content=\"same-origin\"><title>");
     escape(w, text->title);
-    amm_write_text(w, "</title><style>%s</style></head><body><main%s>", style,
+    amm_write_str(w, "</title><style>");
+    amm_write_str(w, style);
+    amm_write_text(w, "</style></head><body><main%s>",
                    text->status == 200 ? " class=\"good\"" : "");
     paragraph(w, "<p class=\"over\">Gateway ", session ? session->about.name : NULL, "</p>");
     paragraph(w, "<h1>", text->title, "</h1>");
