@@ -268,84 +268,6 @@ static void drain_handle(struct job *job)
     send_order(job, AMM_IPC_DRAIN, &ask);
 }
 
-/* ---- refused joins ---- */
-
-struct refusals {
-    struct job *job;
-    json_t *items;
-    bool ok;
-};
-
-static void refusals_drop(void *context)
-{
-    struct refusals *refusals = context;
-    json_decref(refusals->items);
-    free(refusals);
-}
-
-static void refusals_resume(struct job *job, void *context)
-{
-    struct refusals *refusals = context;
-    if (refusals->ok) {
-        job_list(job, json_incref(refusals->items), 0);
-    } else {
-        answer_away(job);
-    }
-}
-
-static void refusals_ended(struct manager *m, void *context, bool ok, const char *text)
-{
-    struct refusals *refusals = context;
-    (void)m;
-    (void)text;
-    refusals->ok = ok;
-    job_resume(refusals->job, refusals_resume, refusals);
-}
-
-/* Names that the fleet does not have belong to nobody: not to be shown to a tenant. */
-static void take_refusal(struct manager *m, void *context, const struct amm_ipc_message *answer,
-                         int fd)
-{
-    struct refusals *refusals = context;
-    const struct amm_ipc_event *event = &answer->event;
-    char remote[AMM_ADDRESS_TEXT];
-    if (fd >= 0 || answer->type != AMM_IPC_EVENT) {
-        return; /* none of the kind comes with this question */
-    }
-    const struct fleet_gateway *gateway = fleet_gateway_by_tunnel_name(m->fleet, event->name);
-    struct access_object object =
-        gateway != NULL ? tunnel_object_of(gateway) : (struct access_object){0, 0};
-    if (!job_allows(refusals->job, gateway != NULL ? ACCESS_VIEW : ACCESS_SYSTEM, &object)) {
-        return;
-    }
-    json_array_append_new(refusals->items,
-                          json_pack("{s:I, s:i, s:s, s:o, s:s, s:s, s:s, s:s}", "at",
-                                    (json_int_t)event->at, "port", (int)event->port, "name",
-                                    event->name, "gateway",
-                                    gateway != NULL ? job_json_id(gateway->id) : json_null(),
-                                    "remote", amm_address_text(&event->remote, remote), "transport",
-                                    event->transport == AMM_TCP ? "tcp" : "udp", "reason",
-                                    event->reason, "text", event->text));
-}
-
-static void refused_handle(struct job *job)
-{
-    struct refusals *refusals = calloc(1, sizeof *refusals);
-    struct tunnel_request request = {
-        .type = AMM_IPC_REFUSALS, .take = take_refusal, .end = refusals_ended, .context = refusals};
-    if (refusals == NULL || !tunnel_link_is_up(job->m->tunnel)) {
-        free(refusals);
-        answer_away(job);
-        return;
-    }
-    *refusals = (struct refusals){.job = job, .items = json_array()};
-    job_keep(job, refusals, refusals_drop);
-    job_defer(job);
-    if (!tunnel_ask(job->m->tunnel, &request)) {
-        refusals_ended(job->m, refusals, false, "");
-    }
-}
-
 /* ---- routes ---- */
 
 static const struct field hold_body[] = {
@@ -371,11 +293,6 @@ const struct route tunnel_routes[] = {
      .action = ACCESS_VIEW,
      .handle = ports_handle,
      .summary = "Tunnel ports: places of your gateways, and what is free"},
-    {.method = "GET",
-     .path = "/api/v1/tunnel/refused",
-     .action = ACCESS_VIEW,
-     .handle = refused_handle,
-     .summary = "The last refused joins of your gateways, newest first, with reason and cure"},
     {.method = "POST",
      .path = "/api/v1/tunnel/drain",
      .action = ACCESS_SYSTEM,

@@ -31,6 +31,7 @@ struct tunnel;
 extern const struct manager_module tunnel_module;
 extern const struct route tunnel_routes[];
 extern const struct route tunnel_pool_routes[];
+extern const struct route refused_routes[];
 
 /* ---- inside a unit ---- */
 

@@ -390,8 +390,8 @@ static void refused(struct tunnel *t, const struct amm_ipc_event *event)
 {
     struct fleet_gateway *gateway = fleet_gateway_by_tunnel_name(t->m->fleet, event->name);
     char text[256];
+    refused_note(t->m, &t->refused, event);
     if (gateway != NULL) {
-        /* Not noted in the store: a gateway that is refused asks again every few seconds. */
         fleet_tunnel_error(gateway, leaving_text(event, text, sizeof text), event->at);
     }
 }

@@ -5,6 +5,7 @@
 #include "ipc/tunnel.h"
 #include "manager/moves.h"
 #include "manager/places.h"
+#include "manager/refused.h"
 #include "manager/tunnel.h"
 
 /* Who set 10034 when nobody else did: gives way to a group's template, and to any other word. */
@@ -112,6 +113,7 @@ struct tunnel {
     struct manager_timer moves; /* the next end of a move */
     struct tunnel_link link;
     struct tunnel_roster roster;
+    struct refused refused;
     struct manager_timer again;
     int64_t *todo; /* gateways to look at, each in a unit of its own */
     size_t n_todo, todo_room;

@@ -143,9 +143,119 @@ static void what_is_asked_of_a_server_that_is_away_can_be_asked_again(void **sta
     ask(world, &root, 503, "POST", path, "{}");
     assert_string_equal(member(world, "error"), "tunnel-server-away");
     assert_non_null(strstr(world->answer.headers, "Retry-After: 5"));
-    ask(world, &root, 503, "GET", "/api/v1/tunnel/refused", NULL);
+    ask(world, &root, 200, "GET", "/api/v1/tunnel/refused", NULL); /* the store has them */
     ask(world, &root, 503, "POST", "/api/v1/tunnel/drain", "{\"port\":1190}");
     ask(world, &root, 400, "POST", "/api/v1/tunnel/drain", "{\"port\":7}");
+}
+
+/* ---- refused joins ---- */
+
+struct refusal {
+    const char *name, *reason;
+    uint8_t key, ip;
+    int64_t at;
+};
+
+static void refuse(struct manager *m, void *context)
+{
+    const struct refusal *refusal = context;
+    struct amm_ipc_event event = {
+        .kind = AMM_IPC_REFUSED,
+        .at = refusal->at,
+        .port = 1190,
+        .remote = {.ip = {192, 0, 2, refusal->ip}, .port = 4000, .family = AMM_FAMILY_IPV4},
+        .transport = AMM_UDP};
+    snprintf(event.name, sizeof event.name, "%s", refusal->name);
+    snprintf(event.reason, sizeof event.reason, "%s", refusal->reason);
+    snprintf(event.text, sizeof event.text, "not known here (add it with: ammctl gateway add)");
+    event.login.key[0] = event.login.serial[0] = refusal->key;
+    tunnel_event(m->tunnel, &event);
+}
+
+static void say_no(struct api_world *world, const char *name, const char *reason, uint8_t key,
+                   uint8_t ip, int64_t at)
+{
+    struct refusal refusal = {name, reason, key, ip, at};
+    assert_true(core_unit(&world->m, refuse, &refusal));
+}
+
+static size_t refusals(struct api_world *world, const struct caller *who)
+{
+    ask(world, who, 200, "GET", "/api/v1/tunnel/refused?limit=1000", NULL);
+    return json_array_size(json_object_get(world->answer.body, "items"));
+}
+
+static const char *text_at(struct api_world *world, size_t i, const char *name)
+{
+    const json_t *item = json_array_get(json_object_get(world->answer.body, "items"), i);
+    const char *text = json_string_value(json_object_get(item, name));
+    return text ? text : "";
+}
+
+static void refused_joins_are_kept_and_folded(void **state)
+{
+    struct api_world *world = *state;
+    int64_t acme = make_tenant(world, "acme");
+    make_user(world, "eve", acme, ROLE_TENANT_ADMIN, acme, 0);
+    make_user(world, "vic", acme, ROLE_VIEWER, acme, 0);
+    struct caller eve = {.cookie = log_in(world, "eve@acme")},
+                  vic = {.cookie = log_in(world, "vic@acme")};
+    for (unsigned i = 0; i < 20; i++) {
+        say_no(world, "truck@acme", "not-on-roster", 7, 1, 1000 + 10 * (int64_t)i);
+    }
+    say_no(world, "", "timeout", 0, 2, 1300);
+    say_no(world, "bus", "not-on-roster", 8, 3, 1400);
+    say_no(world, "made-up@acme", "expired", 0, 4, 1500); /* no certificate proves it */
+    assert_int_equal(refusals(world, &root), 4);
+    assert_string_equal(text_at(world, 3, "text"), "not known here");
+    assert_string_equal(text_at(world, 3, "cure"), "add it with: ammctl gateway add");
+    assert_true(number_at(world, 3, "repeats") >= 5);
+    assert_int_equal(number_at(world, 3, "first_at"), 1000);
+    assert_true(number_at(world, 3, "at") >= 1150);
+    assert_int_equal(refusals(world, &eve), 1);
+    assert_string_equal(text_at(world, 0, "name"), "truck@acme");
+    assert_int_equal(refusals(world, &vic), 0);
+    /* A stranger who makes up names and addresses fills no disk. */
+    for (unsigned i = 0; i < 3000; i++) {
+        char name[24];
+        snprintf(name, sizeof name, "x%u", i);
+        say_no(world, name, "tls-failed", 0, (uint8_t)i, 2000);
+    }
+    assert_true(refusals(world, &root) <= 4 + REFUSED_BURST + 50);
+}
+
+static void a_gateway_is_made_of_a_refused_certificate(void **state)
+{
+    struct api_world *world = *state;
+    int64_t acme = make_tenant(world, "acme"), other = make_tenant(world, "other");
+    make_user(world, "eve", acme, ROLE_TENANT_ADMIN, acme, 0);
+    make_user(world, "mal", other, ROLE_TENANT_ADMIN, other, 0);
+    struct caller eve = {.cookie = log_in(world, "eve@acme")},
+                  mal = {.cookie = log_in(world, "mal@other")};
+    static const char path[] = "/api/v1/tunnel/refused/1/create-gateway";
+    say_no(world, "truck@acme", "not-on-roster", 7, 1, 1000);
+    say_no(world, "late@acme", "expired", 8, 1, 1000);
+    ask(world, &mal, 404, "POST", path, "{}");
+    ask(world, &eve, 404, "POST", "/api/v1/tunnel/refused/99/create-gateway", "{}");
+    ask(world, &eve, 404, "POST", "/api/v1/tunnel/refused/x/create-gateway", "{}");
+    ask(world, &eve, 400, "POST", path, "{\"name\":\"bus\"}");
+    ask(world, &eve, 404, "POST", path, "{\"group\":\"99\"}");
+    ask(world, &eve, 409, "POST", "/api/v1/tunnel/refused/2/create-gateway", "{}");
+    assert_int_equal(refusals(world, &eve), 2);
+    assert_true(json_is_true(json_object_get(
+        json_array_get(json_object_get(world->answer.body, "items"), 1), "can_create")));
+    ask(world, &eve, 201, "POST", path, "{\"name\":\"truck\"}");
+    assert_string_equal(member(world, "access"), "admitted");
+    assert_string_equal(member(world, "kind"), "openvpn");
+    const struct fleet_gateway *gateway =
+        fleet_gateway_by_tunnel_name(world->m.fleet, "truck@acme");
+    assert_true(gateway->tunnel.port != 0); /* it may join now */
+    assert_non_null(gateway->identities);
+    assert_int_equal(gateway->identities->key_hash[0], 7);
+    ask(world, &eve, 409, "POST", path, "{}");
+    /* The same certificate again, under another name. */
+    say_no(world, "twin@acme", "not-on-roster", 7, 1, 5000);
+    ask(world, &eve, 409, "POST", "/api/v1/tunnel/refused/3/create-gateway", "{}");
 }
 
 static void a_move_to_a_full_port_is_refused_and_changes_nothing(void **state)
@@ -255,6 +365,8 @@ int main(void)
         TEST(a_tenant_sees_its_own_numbers_and_what_is_free),
         TEST(another_tenants_tunnel_is_not_there),
         TEST(what_is_asked_of_a_server_that_is_away_can_be_asked_again),
+        TEST(refused_joins_are_kept_and_folded),
+        TEST(a_gateway_is_made_of_a_refused_certificate),
         TEST(a_move_to_a_full_port_is_refused_and_changes_nothing),
         TEST(what_a_pool_clashes_with_is_listed_before_anything_changes),
         TEST(a_changed_pool_is_written_for_the_next_start),
