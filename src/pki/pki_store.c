@@ -4,6 +4,7 @@
 
 #include "base/bytes.h"
 #include "crypto/mac.h"
+#include "crypto/signature.h"
 #include "crypto/signed_time.h"
 #include "io/file.h"
 
@@ -245,6 +246,16 @@ static bool make_part(struct pki *pki, const struct part *part, char error[PKI_E
     return ok;
 }
 
+/* Has no certificate: gateways learn its public half by check-in (GP-71). */
+static bool make_remote_key(struct pki *pki, char error[PKI_ERROR])
+{
+    char key[AMM_PEM_MAX];
+    bool ok = amm_signature_key_new(key, error, PKI_ERROR) &&
+              pki_write(pki, AMM_PKI_REMOTE_KEY, key, true, error);
+    amm_wipe(key, sizeof key);
+    return ok;
+}
+
 bool pki_upgrade(struct pki *pki, char *made, size_t room, char error[PKI_ERROR])
 {
     struct amm_writer w = amm_writer(made, room);
@@ -261,6 +272,16 @@ bool pki_upgrade(struct pki *pki, char *made, size_t room, char error[PKI_ERROR]
         }
         amm_write_text(&w, "%s%s.crt %s.key", w.at == w.start ? "" : " ", parts[i].base,
                        parts[i].base);
+    }
+    char path[PATH_MAX];
+    if (!pki_path(pki, AMM_PKI_REMOTE_KEY, path, error)) {
+        return false;
+    }
+    if (access(path, F_OK) != 0) {
+        if (!make_remote_key(pki, error)) {
+            return false;
+        }
+        amm_write_text(&w, "%s" AMM_PKI_REMOTE_KEY, w.at == w.start ? "" : " ");
     }
     amm_write_u8(&w, 0);
     return true;
@@ -283,6 +304,7 @@ static bool fill_folder(struct pki *pki, const char *organisation, const char *s
     for (size_t i = 0; ok && i < N_PARTS; i++) {
         ok = make_part(pki, &parts[i], error);
     }
+    ok = ok && make_remote_key(pki, error);
     amm_wipe(&made, sizeof made);
     return ok && pki_lists_write(pki, error);
 }
@@ -295,7 +317,7 @@ static void remove_folder(const struct pki *pki)
         "profile-ca.crt",    "profile-ca.key",     AMM_PKI_CA,         AMM_PKI_CRL,
         AMM_PKI_SERVER_CRL,  AMM_PKI_SERVER,       AMM_PKI_SERVER_KEY, AMM_PKI_TLS_AUTH,
         AMM_PKI_TLS_CRYPT,   AMM_PKI_TLS_CRYPT_V2, AMM_PKI_INDEX,      AMM_PKI_MANAGER,
-        AMM_PKI_MANAGER_KEY, AMM_PKI_TIME,         AMM_PKI_TIME_KEY,
+        AMM_PKI_MANAGER_KEY, AMM_PKI_TIME,         AMM_PKI_TIME_KEY,   AMM_PKI_REMOTE_KEY,
     };
     char path[PATH_MAX], error[PKI_ERROR];
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {

@@ -1,5 +1,7 @@
 #include "proxyd/config.h"
 
+#include "crypto/pki_files.h"
+
 #include <stddef.h>
 #include <stdio.h>
 #include <sys/un.h>
@@ -163,7 +165,7 @@ bool proxyd_config_load(struct proxyd_config *config, const char *file, struct a
     }
     if (config->assertion_key[0] == '\0') {
         struct amm_writer w = amm_writer(config->assertion_key, sizeof config->assertion_key);
-        amm_write_text(&w, "%s/remote-access.key", config->pki);
+        amm_write_text(&w, "%s/%s", config->pki, AMM_PKI_REMOTE_KEY);
         amm_write_u8(&w, 0);
         if (w.failed) {
             snprintf(error, AMM_CONF_ERROR, "%s: pki: the path is too long", file);

@@ -89,9 +89,9 @@ static void what_is_secret_is_readable_by_its_owner_only(void **state)
 {
     (void)state;
     static const char *const secrets[] = {
-        "server-ca.key",      "gateway-ca.key",    "profile-ca.key",
-        "server.key",         AMM_PKI_TLS_AUTH,    AMM_PKI_TLS_CRYPT,
-        AMM_PKI_TLS_CRYPT_V2, AMM_PKI_MANAGER_KEY, AMM_PKI_TIME_KEY};
+        "server-ca.key",  "gateway-ca.key",  "profile-ca.key",     "server.key",
+        AMM_PKI_TLS_AUTH, AMM_PKI_TLS_CRYPT, AMM_PKI_TLS_CRYPT_V2, AMM_PKI_MANAGER_KEY,
+        AMM_PKI_TIME_KEY, AMM_PKI_REMOTE_KEY};
     assert_int_equal(mode_of("."), 0700);
     for (size_t i = 0; i < sizeof secrets / sizeof secrets[0]; i++) {
         assert_int_equal(mode_of(secrets[i]), 0600);
@@ -340,12 +340,13 @@ static void an_older_pki_gets_what_it_lacks_and_nothing_else(void **state)
     assert_true(pki_open(&pki, pki_folder, error));
     assert_true(pki_upgrade(&pki, made, sizeof made, error));
     assert_string_equal(made, "");
-    for (int i = 0; i < 2; i++) {
-        snprintf(path, sizeof path, "%s/%s", pki_folder, i ? AMM_PKI_TIME : AMM_PKI_MANAGER);
+    static const char *const lacks[] = {AMM_PKI_MANAGER, AMM_PKI_TIME, AMM_PKI_REMOTE_KEY};
+    for (int i = 0; i < 3; i++) {
+        snprintf(path, sizeof path, "%s/%s", pki_folder, lacks[i]);
         assert_int_equal(unlink(path), 0);
     }
     assert_true(pki_upgrade(&pki, made, sizeof made, error));
-    assert_string_equal(made, "manager.crt manager.key time.crt time.key");
+    assert_string_equal(made, "manager.crt manager.key time.crt time.key remote-access.key");
     pki_close(&pki);
     char *after = text_of(AMM_PKI_SERVER);
     assert_string_equal(server, after);

@@ -19,6 +19,9 @@
 #define AMM_PKI_TIME "time.crt"
 #define AMM_PKI_TIME_KEY "time.key"
 
+/* For amm-proxyd: the key that signs operators in at gateways. */
+#define AMM_PKI_REMOTE_KEY "remote-access.key"
+
 /* For gateways: whom they trust. */
 #define AMM_PKI_SERVER_CA "server-ca.crt"
 #define AMM_PKI_SERVER_CRL "server-crl.pem"
