@@ -209,6 +209,8 @@ static void fill_head(const struct ace_checkins *c, const struct ace_report *r,
     out->revision = r->revision;
     out->has_tunnel = !has || strcmp(has->tunnel, r->tunnel) != 0;
     snprintf(out->tunnel, sizeof out->tunnel, "%s", r->tunnel);
+    out->has_remote_key = r->remote_key && (!has || r->asks_remote_key);
+    snprintf(out->remote_key, sizeof out->remote_key, "%s", r->remote_key ? r->remote_key : "");
 }
 
 static char *encode(const struct ace_checkins *c, const struct ace_report *r, size_t *len)

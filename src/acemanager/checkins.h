@@ -27,6 +27,9 @@ struct ace_report {
     enum amm_clock_source clock;
     int64_t revision;
     const char *tunnel; /* hash of the tunnel settings, "" without */
+    const char
+        *remote_key;      /* name of the server's remote access key, "" for none; NULL: not said */
+    bool asks_remote_key; /* also in a check-in that is not full */
     struct amm_checkin_change *changes;
     struct amm_checkin_event *events;
     struct amm_checkin_result *results;

@@ -193,6 +193,21 @@ static void take_desired(struct ace_core *core, const struct amm_checkin_answer 
     ace_checkins_soon(core->checkins, core->system.mono);
 }
 
+static void take_remote_key(struct ace_core *core, const struct amm_checkin_answer *answer)
+{
+    char error[ACE_PATH + 96];
+    core->doubts_remote_key = false;
+    if (answer->has_remote_key) {
+        bool ok =
+            ace_identity_take_remote_key(&core->identity, answer->remote_key, error, sizeof error);
+        core_storage(core, ok, error);
+        core->changed = core->changed || ok;
+        if (ok) {
+            amm_log(AMM_LOG_INFO, "remote-access-key", amm_field_text("from", core->server.host));
+        }
+    }
+}
+
 static void take_checkin(struct ace_core *core, const struct ace_outcome *outcome)
 {
     char error[ACE_PATH + 96];
@@ -218,6 +233,7 @@ static void take_checkin(struct ace_core *core, const struct ace_outcome *outcom
                 amm_field_text("field", answer->refused.at[i].field),
                 amm_field_text("why", answer->refused.at[i].text));
     }
+    take_remote_key(core, answer);
     core->wants_tunnel = answer->tunnel[0] && strcmp(answer->tunnel, core->settings.hash) != 0;
     if (answer->set) {
         take_desired(core, answer, false);

@@ -352,6 +352,7 @@ static void release_report(struct ace_report *r)
 static bool fill_report(struct ace_core *core, struct ace_report *r)
 {
     struct ace_event_time time = core_event_time(core);
+    amm_assertion_key_name(ace_remote_key(core), core->remote_key_name);
     *r = (struct ace_report){
         .stats = core_stats_reported(core),
         .parameters = ace_parameters_reported(core->parameters),
@@ -361,6 +362,8 @@ static bool fill_report(struct ace_core *core, struct ace_report *r)
         .clock = core->clock.source,
         .revision = ace_parameters_revision(core->parameters),
         .tunnel = core->settings.hash,
+        .remote_key = core->remote_key_name,
+        .asks_remote_key = core->doubts_remote_key || !core->identity.has_remote_key,
         .changes = calloc(AMM_CHECKIN_CHANGES, sizeof *r->changes),
         .events = calloc(AMM_CHECKIN_EVENTS, sizeof *r->events),
         .results = calloc(AMM_CHECKIN_RESULTS, sizeof *r->results),

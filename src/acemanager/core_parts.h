@@ -9,6 +9,7 @@
 #include "checkins.h"
 #include "clock.h"
 #include "config.h"
+#include "domain/assertion.h"
 #include "domain/gateway_answers.h"
 #include "domain/token.h"
 #include "event_queue.h"
@@ -74,7 +75,8 @@ struct core_ammer {
     int fd; /* -1: none */
     amm_time next;
     amm_time deadline;
-    uint64_t rx, tx; /* counted so far of this session */
+    uint64_t rx, tx;    /* counted so far of this session */
+    bool is_looked_for; /* somebody waits for the answer */
 };
 
 struct ace_core {
@@ -117,6 +119,8 @@ struct ace_core {
     uint8_t nonce[16];
     enum ace_identity_state identity_state;
     char identity_error[AMM_CHECKIN_TEXT];
+    char remote_key_name[AMM_ASSERTION_KEY_NAME];
+    bool doubts_remote_key; /* the next check-in asks for it */
     struct ace_checkins *checkins;
     int64_t last_checkin; /* wall time of the last answer */
     bool last_in_tunnel;
@@ -132,6 +136,7 @@ struct ace_core {
     char tunnel_operation[AMM_CHECKIN_ID];
     amm_time tunnel_operation_deadline;
     struct core_ammer ammers[ACE_SLOTS];
+    uint64_t last_epoch;
     uint32_t last_inner;
     enum ace_tunnel_state tunnel_state_said;
 
@@ -212,6 +217,7 @@ void core_time_notice(struct ace_core *core, const struct ace_notice *notice);
 void core_tunnel_start(struct ace_core *core);
 void core_tunnel_step(struct ace_core *core);
 void core_tunnel_ready(struct ace_core *core, unsigned slot);
+void core_tunnel_look(struct ace_core *core); /* asks ammer as soon as it can be asked */
 amm_time core_tunnel_deadline(const struct ace_core *core);
 /* The server's address inside the tunnel; false while it is not up. */
 bool core_tunnel_server(const struct ace_core *core, struct amm_address *out);

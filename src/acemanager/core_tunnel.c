@@ -248,6 +248,8 @@ void core_tunnel_ready(struct ace_core *core, unsigned slot)
         return;
     }
     end_question(core, slot);
+    core->changed = core->changed || a->is_looked_for;
+    a->is_looked_for = false;
     if (result == AMM_UNIX_OK && amm_client_state_decode(&state, amm_view(packet, len))) {
         count_bytes(core, slot, &state);
         ace_tunnel_told(&core->tunnel, core_now(core), slot, &state);
@@ -271,6 +273,16 @@ static void ask_states(struct ace_core *core)
     }
 }
 
+void core_tunnel_look(struct ace_core *core)
+{
+    for (unsigned slot = 0; slot < ACE_SLOTS; slot++) {
+        if (core->tunnel.slots[slot].runs) {
+            core->ammers[slot].next = core->system.mono;
+            core->ammers[slot].is_looked_for = true;
+        }
+    }
+}
+
 /* ---- */
 
 static void say_changes(struct ace_core *core, enum ace_tunnel_state before)
@@ -284,8 +296,10 @@ static void say_changes(struct ace_core *core, enum ace_tunnel_state before)
     } else if (was_up && !is_up) {
         ace_event(core, "tunnel-down", core->tunnel.why, NULL);
     }
-    if (inner != core->last_inner || core->tunnel.state != before) {
+    uint64_t epoch = ace_tunnel_epoch(core);
+    if (inner != core->last_inner || epoch != core->last_epoch || core->tunnel.state != before) {
         core->last_inner = inner;
+        core->last_epoch = epoch;
         core->changed = true;
         amm_log(AMM_LOG_INFO, "tunnel",
                 amm_field_text("state", ace_tunnel_state_name(core->tunnel.state)),

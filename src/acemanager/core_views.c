@@ -137,6 +137,32 @@ void ace_event(struct ace_core *core, const char *kind, const char *text, json_t
     ace_event_queue_add(core->events, &time, kind, text, data);
 }
 
+/* ---- remote sessions ---- */
+
+const uint8_t *ace_remote_key(const struct ace_core *core)
+{
+    return core->identity.has_remote_key ? core->identity.remote_key : NULL;
+}
+
+void ace_remote_key_doubt(struct ace_core *core)
+{
+    if (!core->doubts_remote_key) {
+        core->doubts_remote_key = true;
+        ace_checkins_soon(core->checkins, core->system.mono);
+    }
+}
+
+uint64_t ace_tunnel_epoch(const struct ace_core *core)
+{
+    const struct amm_client_state *client = ace_tunnel_client(&core->tunnel);
+    return ace_tunnel_is_up(&core->tunnel) && client ? client->epoch : 0;
+}
+
+void ace_tunnel_look(struct ace_core *core)
+{
+    core_tunnel_look(core);
+}
+
 /* ---- views ---- */
 
 void ace_identity_view(const struct ace_core *core, struct ace_identity_view *out)
@@ -227,7 +253,8 @@ size_t ace_listens(const struct ace_core *core, struct ace_listen *out, size_t n
     bool has_tunnel = ace_tunnel_is_up(&core->tunnel) && client && client->inner_ip != 0;
     if (has_tunnel && have < n) {
         struct ace_listen *l = &out[have];
-        *l = (struct ace_listen){.is_tunnel = true, .address = {.family = AMM_FAMILY_IPV4}};
+        *l = (struct ace_listen){
+            .is_tunnel = true, .prefix = 32, .address = {.family = AMM_FAMILY_IPV4}};
         amm_store_u32(l->address.ip, client->inner_ip);
         snprintf(l->link, sizeof l->link, "%s", client->tun);
     }

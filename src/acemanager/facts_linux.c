@@ -155,7 +155,7 @@ static void take_lan(struct links *l, const char *name, const struct amm_address
     char text[AMM_ADDRESS_TEXT], network[AMM_ADDRESS_TEXT + 8];
     if (f->n_listens < ACE_FACTS_LISTENS) {
         struct ace_listen *listen = &f->listens[f->n_listens++];
-        *listen = (struct ace_listen){.address = *address};
+        *listen = (struct ace_listen){.address = *address, .prefix = (uint8_t)bits};
         snprintf(listen->link, sizeof listen->link, "%s", name);
     }
     if (address->family == AMM_FAMILY_IPV4) {

@@ -16,6 +16,7 @@
 #define NEXT_KEY "gateway-next.key"
 #define CERTIFICATE "gateway.crt"
 #define CA "server-ca.crt"
+#define REMOTE_KEY "remote-access.pub" /* hex digits and a line feed */
 
 #define END_OF_PEM "-----END CERTIFICATE-----"
 
@@ -127,6 +128,21 @@ static bool open_pair(struct ace_identity *i, char *error, size_t room)
     return true;
 }
 
+static bool open_remote_key(struct ace_identity *i, char *error, size_t room)
+{
+    char *text = read_file(i, REMOTE_KEY, error, room);
+    if (text) {
+        text[strcspn(text, "\n")] = '\0';
+        i->has_remote_key = strlen(text) == 2 * sizeof i->remote_key &&
+                            amm_unhex(i->remote_key, sizeof i->remote_key, text);
+        if (!i->has_remote_key) {
+            snprintf(error, room, "%s/" REMOTE_KEY ": is no key; it is asked for anew", i->folder);
+        }
+        free(text);
+    }
+    return i->has_remote_key || error[0] == '\0';
+}
+
 bool ace_identity_open(struct ace_identity *i, const struct ace_files *files, const char *folder,
                        char *error, size_t room)
 {
@@ -137,7 +153,8 @@ bool ace_identity_open(struct ace_identity *i, const struct ace_files *files, co
     i->next_key = read_file(i, NEXT_KEY, error, room);
     i->certificate = read_file(i, CERTIFICATE, error, room);
     i->ca = read_file(i, CA, error, room);
-    return open_pair(i, error, room) && error[0] == '\0';
+    bool ok = open_remote_key(i, error, room);
+    return open_pair(i, error, room) && ok && error[0] == '\0';
 }
 
 void ace_identity_close(struct ace_identity *i)
@@ -149,6 +166,7 @@ void ace_identity_close(struct ace_identity *i)
     i->certificate = i->ca = NULL;
     i->name[0] = '\0';
     i->not_before = i->not_after = 0;
+    i->has_remote_key = false;
 }
 
 /* ---- enrolment ---- */
@@ -299,6 +317,20 @@ bool ace_identity_take_ca(struct ace_identity *i, struct amm_view body, const ui
     return ok;
 }
 
+bool ace_identity_take_remote_key(struct ace_identity *i, const uint8_t key[AMM_REMOTE_KEY],
+                                  char *error, size_t room)
+{
+    char text[2 * AMM_REMOTE_KEY + 2];
+    amm_hex(text, amm_view(key, AMM_REMOTE_KEY));
+    strcat(text, "\n");
+    if (!write_file(i, REMOTE_KEY, text, error, room)) {
+        return false;
+    }
+    memcpy(i->remote_key, key, sizeof i->remote_key);
+    i->has_remote_key = true;
+    return true;
+}
+
 bool ace_identity_wants_renewal(const struct ace_identity *i, int64_t wall)
 {
     return i->certificate && wall >= i->not_before + (i->not_after - i->not_before) / 2;
@@ -307,7 +339,7 @@ bool ace_identity_wants_renewal(const struct ace_identity *i, int64_t wall)
 bool ace_identity_forget(struct ace_identity *i, char *error, size_t room)
 {
     /* The certificate first: a key without it is nothing, the other way round would be said. */
-    static const char *const names[] = {CERTIFICATE, KEY, NEXT_KEY, CA};
+    static const char *const names[] = {CERTIFICATE, KEY, NEXT_KEY, CA, REMOTE_KEY};
     bool ok = true;
     for (size_t n = 0; n < sizeof names / sizeof names[0]; n++) {
         char path[PATH];

@@ -18,6 +18,8 @@ struct ace_identity {
     char *next_key;    /* that a renewal or an enrolment under way asks for */
     char name[65];
     int64_t not_before, not_after; /* 0 without a certificate */
+    bool has_remote_key;
+    uint8_t remote_key[AMM_REMOTE_KEY]; /* of the server's amm-proxyd (GP-71) */
 };
 
 enum { ACE_CA_MAX = 65536 };
@@ -50,6 +52,11 @@ bool ace_identity_has_ca(const struct ace_identity *identity, const uint8_t pin[
 
 /* True from the middle of the certificate's life on. */
 bool ace_identity_wants_renewal(const struct ace_identity *identity, int64_t wall);
+
+/* The server's remote access key, told over a connection that was checked. On disk, then in force.
+ */
+bool ace_identity_take_remote_key(struct ace_identity *identity, const uint8_t key[AMM_REMOTE_KEY],
+                                  char *error, size_t room);
 
 /* Forgets everything: another server, or a factory reset. */
 bool ace_identity_forget(struct ace_identity *identity, char *error, size_t room);

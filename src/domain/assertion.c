@@ -1,6 +1,7 @@
 #include "domain/assertion.h"
 
 #include "base/base64.h"
+#include "crypto/mac.h"
 #include "domain/relay.h"
 #include "msci_syntax.h"
 
@@ -32,22 +33,23 @@ static const struct {
 } verdicts[] = {
     [AMM_ASSERTION_OK] = {"ok", "in order"},
     [AMM_ASSERTION_NO_KEY] =
-        {"no-key", "this gateway has not learned the server's key yet; its next check-in brings it"},
+        {"no-key",
+         "this gateway has not learned the server's key yet; its next check-in brings it"},
     [AMM_ASSERTION_MALFORMED] = {"malformed", "this is no assertion of that kind"},
-    [AMM_ASSERTION_BAD_SIGNATURE] =
-        {"bad-signature",
-         "the assertion is not signed with the server's key; if that was changed, the next check-in "
-         "brings the new one"},
+    [AMM_ASSERTION_BAD_SIGNATURE] = {"bad-signature",
+                                     "the assertion is not signed with the server's key; if that "
+                                     "was changed, the next check-in "
+                                     "brings the new one"},
     [AMM_ASSERTION_OTHER_SERIAL] = {"other-serial", "the assertion is for another gateway"},
-    [AMM_ASSERTION_OLD_EPOCH] = {"old-epoch",
-                                 "the assertion is for another tunnel than the one that is up; open "
-                                 "the page anew"},
-    [AMM_ASSERTION_NOT_YET] = {"not-yet",
-                               "the assertion is of a later time; compare the clocks of gateway and "
-                               "server"},
-    [AMM_ASSERTION_EXPIRED] = {"expired",
-                               "the assertion has expired; open the page anew, and compare the clocks "
-                               "of gateway and server if that is of no help"},
+    [AMM_ASSERTION_OLD_EPOCH] =
+        {"old-epoch", "the assertion is for another tunnel than the one that is up; open "
+                      "the page anew"},
+    [AMM_ASSERTION_NOT_YET] =
+        {"not-yet", "the assertion is of a later time; compare the clocks of gateway and "
+                    "server"},
+    [AMM_ASSERTION_EXPIRED] =
+        {"expired", "the assertion has expired; open the page anew, and compare the clocks "
+                    "of gateway and server if that is of no help"},
     [AMM_ASSERTION_REPLAYED] = {"replayed", "the assertion was used already"},
     [AMM_ASSERTION_BUSY] = {"busy", "too many assertions at once; try again in half a minute"},
 };
@@ -115,7 +117,8 @@ static size_t write_text(const struct amm_assertion *a, uint8_t out[TEXT_MAX])
                    a->epoch, a->operator_name, roles[a->role]);
     write_address(&w, &a->operator_address);
     amm_hex(nonce, amm_view(a->nonce, sizeof a->nonce));
-    amm_write_text(&w, "\n%s\n%" PRId64 "\n%" PRId64 "\n%s", a->label, a->issued, a->expires, nonce);
+    amm_write_text(&w, "\n%s\n%" PRId64 "\n%" PRId64 "\n%s", a->label, a->issued, a->expires,
+                   nonce);
     if (a->kind == AMM_ASSERTION_RELAY) {
         amm_write_text(&w, "\n%s", amm_relay_target_text(&a->target, target));
     }
@@ -284,8 +287,7 @@ static enum amm_assertion_verdict remember(struct amm_assertion_seen *seen,
 {
     size_t place = AMM_ASSERTION_SEEN;
     for (size_t i = 0; i < AMM_ASSERTION_SEEN; i++) {
-        if (seen->at[i].until >= now &&
-            memcmp(seen->at[i].nonce, a->nonce, sizeof a->nonce) == 0) {
+        if (seen->at[i].until >= now && memcmp(seen->at[i].nonce, a->nonce, sizeof a->nonce) == 0) {
             return AMM_ASSERTION_REPLAYED;
         }
         place = seen->at[i].until < now ? i : place;
@@ -329,4 +331,13 @@ enum amm_assertion_verdict amm_assertion_verify(struct amm_assertion *out, struc
         return AMM_ASSERTION_EXPIRED;
     }
     return remember(seen, out, rules->now);
+}
+
+void amm_assertion_key_name(const uint8_t *key, char out[AMM_ASSERTION_KEY_NAME])
+{
+    uint8_t hash[AMM_SHA256_LEN];
+    out[0] = '\0';
+    if (key && amm_sha256(amm_view(key, AMM_SIGNATURE_KEY), hash)) {
+        amm_hex(out, amm_view(hash, (AMM_ASSERTION_KEY_NAME - 1) / 2));
+    }
 }

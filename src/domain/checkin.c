@@ -206,6 +206,7 @@ static void take_head(struct amm_checkin *out, struct members *m)
     out->has_uptime = take_whole(m, "uptime", 0, JSON_WHOLE_MAX, OPTIONAL, &out->uptime);
     out->has_revision = take_whole(m, "revision", 0, JSON_WHOLE_MAX, OPTIONAL, &out->revision);
     out->has_tunnel = take_hash(m, "tunnel", out->tunnel, true, OPTIONAL);
+    out->has_remote_key = take_hash(m, "remote_access_key", out->remote_key, true, OPTIONAL);
     take_clock(out, m);
     out->seq = (uint64_t)seq;
     out->boot = (uint32_t)boot;
@@ -311,7 +312,8 @@ static bool put_head(json_t *o, const struct amm_checkin *c)
            (!c->has_time || (put(o, "time", json_integer(c->time)) &&
                              put(o, "clock", json_string(amm_clock_source_name(c->clock))))) &&
            (!c->has_revision || put(o, "revision", json_integer(c->revision))) &&
-           (!c->has_tunnel || put(o, "tunnel", json_string(c->tunnel)));
+           (!c->has_tunnel || put(o, "tunnel", json_string(c->tunnel))) &&
+           (!c->has_remote_key || put(o, "remote_access_key", json_string(c->remote_key)));
 }
 
 char *amm_checkin_encode(const struct amm_checkin *c, size_t *len)

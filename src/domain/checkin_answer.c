@@ -1,4 +1,6 @@
 #include "domain/checkin.h"
+
+#include "base/base64.h"
 #include "members.h"
 
 #include <stdlib.h>
@@ -72,6 +74,21 @@ static void take_settings(struct amm_checkin_answer *out, struct members *m)
     out->set = m->failed ? NULL : json_incref(set);
 }
 
+static void take_remote_key(struct amm_checkin_answer *out, struct members *m)
+{
+    char text[AMM_BASE64_ROOM(AMM_REMOTE_KEY)] = "";
+    size_t len = 0;
+    if (!take_text(m, "remote_access_key", text, sizeof text, OPTIONAL)) {
+        return;
+    }
+    out->has_remote_key = amm_base64_decode(out->remote_key, sizeof out->remote_key, &len,
+                                            amm_view_str(text), AMM_BASE64) &&
+                          len == sizeof out->remote_key;
+    if (!out->has_remote_key) {
+        member_fail(m, "remote_access_key", "not 32 bytes in base64");
+    }
+}
+
 bool amm_checkin_answer_decode(struct amm_checkin_answer *out, struct amm_view body,
                                struct amm_refusal *error)
 {
@@ -85,6 +102,7 @@ bool amm_checkin_answer_decode(struct amm_checkin_answer *out, struct amm_view b
     take_whole(&m, "interval", 1, INT32_MAX, OPTIONAL, &interval);
     out->full = take_flag(&m, "full");
     take_hash(&m, "tunnel", out->tunnel, true, OPTIONAL);
+    take_remote_key(out, &m);
     take_settings(out, &m);
     take_operations(out, &m);
     refusals_take(&out->refused, take_array(&m, "refused", 1024));
@@ -134,17 +152,28 @@ static bool put_operations(json_t *object, const struct amm_checkin_answer *a)
     return (a->n_cancelled == 0 || put(object, "cancelled", cancelled)) && ok;
 }
 
+static bool put_remote_key(json_t *object, const struct amm_checkin_answer *a)
+{
+    char text[AMM_BASE64_ROOM(AMM_REMOTE_KEY)];
+    if (!a->has_remote_key) {
+        return true;
+    }
+    amm_base64_encode(text, sizeof text, amm_view(a->remote_key, sizeof a->remote_key), AMM_BASE64);
+    return put(object, "remote_access_key", json_string(text));
+}
+
 char *amm_checkin_answer_encode(const struct amm_checkin_answer *a, size_t *len)
 {
     json_t *o = json_object();
-    bool ok =
-        put(o, "time", json_integer(a->time)) && put(o, "seq", json_integer((json_int_t)a->seq)) &&
-        (a->events == 0 || put(o, "events", json_integer((json_int_t)a->events))) &&
-        (a->interval == 0 || put(o, "interval", json_integer(a->interval))) &&
-        (!a->full || put(o, "full", json_true())) &&
-        (!a->set || (put(o, "revision", json_integer(a->revision)) &&
-                     json_object_set(o, "set", a->set) == 0)) &&
-        (a->tunnel[0] == '\0' || put(o, "tunnel", json_string(a->tunnel))) && put_operations(o, a);
+    bool ok = put(o, "time", json_integer(a->time)) &&
+              put(o, "seq", json_integer((json_int_t)a->seq)) &&
+              (a->events == 0 || put(o, "events", json_integer((json_int_t)a->events))) &&
+              (a->interval == 0 || put(o, "interval", json_integer(a->interval))) &&
+              (!a->full || put(o, "full", json_true())) &&
+              (!a->set || (put(o, "revision", json_integer(a->revision)) &&
+                           json_object_set(o, "set", a->set) == 0)) &&
+              (a->tunnel[0] == '\0' || put(o, "tunnel", json_string(a->tunnel))) &&
+              put_remote_key(o, a) && put_operations(o, a);
     if (ok && a->refused.n > 0) {
         json_t *refused = refusals_json(&a->refused, &ok);
         ok = put(o, "refused", refused) && ok;

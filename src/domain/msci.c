@@ -159,6 +159,10 @@ const char *amm_msci_allowed(const struct amm_msci *msci, char out[AMM_MSCI_ERRO
     case AMM_MSCI_URL:
         amm_write_str(&w, "https://HOST:PORT");
         break;
+    case AMM_MSCI_TARGETS:
+        amm_write_str(&w, "HOST:PORT of the LAN or gateway:PORT, with commas between, such as "
+                          "192.168.13.100:80, 192.168.13.0/24:8000-8080");
+        break;
     case AMM_MSCI_TOKEN:
         amm_write_str(&w, "amm1 and all that follows, as one text");
         break;
@@ -249,6 +253,8 @@ static bool take(const struct amm_msci *msci, struct amm_view text, struct amm_m
         return msci_network(text, out->text);
     case AMM_MSCI_URL:
         return msci_url(text, out->text);
+    case AMM_MSCI_TARGETS:
+        return msci_targets(text, out->text);
     case AMM_MSCI_TOKEN:
         return msci_token(text, out->text);
     }

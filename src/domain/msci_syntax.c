@@ -1,6 +1,7 @@
 #include "msci_syntax.h"
 
 #include "base/address.h"
+#include "domain/relay.h"
 #include "domain/token.h"
 
 #include <arpa/inet.h>
@@ -360,4 +361,11 @@ bool msci_token(struct amm_view text, char *out)
     bool ok = amm_token_parse(&token, out);
     amm_wipe(&token, sizeof token);
     return ok;
+}
+
+bool msci_targets(struct amm_view text, char *out)
+{
+    _Static_assert((int)AMM_RELAY_LIST == (int)AMM_MSCI_VALUE, "a list fits a value");
+    struct amm_relay_list list;
+    return amm_relay_parse(&list, text, NULL) && amm_relay_text(&list, out);
 }

@@ -32,3 +32,6 @@ bool msci_network(struct amm_view text, char *out);
 bool msci_url(struct amm_view text, char *out);
 
 bool msci_token(struct amm_view text, char *out);
+
+/* The canonical text of a relay list. */
+bool msci_targets(struct amm_view text, char *out);

@@ -149,8 +149,7 @@ bool amm_relay_parse(struct amm_relay_list *out, struct amm_view text, struct am
             end++;
         }
         struct amm_view one = amm_view(text.data + at, end - at);
-        if (one.len > 0 &&
-            (list.n == AMM_RELAY_ENTRIES || !take_entry(one, &list.at[list.n++]))) {
+        if (one.len > 0 && (list.n == AMM_RELAY_ENTRIES || !take_entry(one, &list.at[list.n++]))) {
             if (bad) {
                 *bad = one;
             }

@@ -1,6 +1,7 @@
 #include "checkin.h"
 
 #include "checkin_rules.h"
+#include "domain/assertion.h"
 #include "events.h"
 #include "fleet_parts.h"
 #include "operations.h"
@@ -252,8 +253,21 @@ static bool take_new(struct turn *t, uint64_t digest)
     return true;
 }
 
+/* GP-71: told to who asks and has another one. */
+static void tell_remote_key(struct turn *t, const uint8_t *key)
+{
+    char name[AMM_ASSERTION_KEY_NAME];
+    struct amm_checkin_answer *answer = t->answer;
+    if (!key || !t->message->has_remote_key) {
+        return;
+    }
+    amm_assertion_key_name(key, name);
+    answer->has_remote_key = strcmp(name, t->message->remote_key) != 0;
+    memcpy(answer->remote_key, key, sizeof answer->remote_key);
+}
+
 /* What the gateway shall do and set. */
-static bool give_orders(struct turn *t, const char *tunnel_hash)
+static bool give_orders(struct turn *t, const struct checkin_input *input)
 {
     struct amm_checkin_answer *answer = t->answer;
     struct fleet_gateway *gateway = t->gateway;
@@ -265,9 +279,10 @@ static bool give_orders(struct turn *t, const char *tunnel_hash)
     if (failed) {
         return fleet_no_memory(t->error);
     }
-    if (tunnel_hash && strcmp(tunnel_hash, gateway->tunnel_hash) != 0) {
-        snprintf(answer->tunnel, sizeof answer->tunnel, "%s", tunnel_hash);
+    if (input->tunnel_hash && strcmp(input->tunnel_hash, gateway->tunnel_hash) != 0) {
+        snprintf(answer->tunnel, sizeof answer->tunnel, "%s", input->tunnel_hash);
     }
+    tell_remote_key(t, input->remote_key);
     if (gateway->open_operations == 0) {
         return true;
     }
@@ -337,7 +352,7 @@ bool checkin_take(struct fleet *fleet, struct fleet_gateway *gateway,
      * the number that was taken: a gateway whose memory was lost goes on from there (GP-41). */
     answer->seq = age == CHECKIN_OLD ? gateway->seq : answer->seq;
     answer->full = age != CHECKIN_OLD && strcmp(input->message->hash, gateway->hash) != 0;
-    good = good && (age == CHECKIN_OLD || give_orders(&t, input->tunnel_hash)) &&
+    good = good && (age == CHECKIN_OLD || give_orders(&t, input)) &&
            fleet_seen_write(fleet, gateway, error);
     if (!good) {
         amm_checkin_answer_deinit(answer);

@@ -17,6 +17,8 @@ struct checkin_input {
     struct amm_checkin *message; /* what it holds may be moved out */
     uint64_t digest;             /* of the body: checkin_digest */
     struct amm_now now;
+    const uint8_t
+        *remote_key; /* AMM_REMOTE_KEY bytes: of amm-proxyd, for the gateways (GP-71); NULL: none */
     const char *tunnel_hash; /* of the tunnel settings as they are for this gateway; NULL: none */
 };
 

@@ -109,8 +109,14 @@ static void check_in(struct fleet_gateway *gateway, struct amm_view body, int64_
     bool quarantined;
     uint64_t seq = gateway->seq, events = gateway->events_seen;
     if (amm_checkin_decode(&message, body, &refusal)) {
+        static const uint8_t key[AMM_REMOTE_KEY];
         struct checkin_input input = {
-            &message, checkin_digest(body), {now * AMM_SECOND, now}, "0123456789abcdef"};
+            .message = &message,
+            .digest = checkin_digest(body),
+            .now = {now * AMM_SECOND, now},
+            .remote_key = key,
+            .tunnel_hash = "0123456789abcdef",
+        };
         DEMAND(checkin_take(fleet, gateway, &input, &answer, &quarantined, &error));
         DEMAND(gateway->seq >= seq && gateway->events_seen >= events);
         check_answer(&answer);

@@ -417,3 +417,23 @@ void ace_about(const struct ace_core *core, struct ace_about *out)
 {
     *out = core->about;
 }
+
+const uint8_t *ace_remote_key(const struct ace_core *core)
+{
+    return core->has_remote_key ? core->remote_key : NULL;
+}
+
+void ace_remote_key_doubt(struct ace_core *core)
+{
+    core->doubts++;
+}
+
+uint64_t ace_tunnel_epoch(const struct ace_core *core)
+{
+    return core->tunnel.state == ACE_TUNNEL_UP ? core->tunnel.client.epoch : 0;
+}
+
+void ace_tunnel_look(struct ace_core *core)
+{
+    core->looks++;
+}

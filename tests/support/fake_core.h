@@ -33,6 +33,9 @@ struct ace_core {
     struct ace_listen listens[FAKE_LISTENS];
     size_t n_listens;
     struct ace_part part;
+    bool has_remote_key;
+    uint8_t remote_key[32];
+    unsigned doubts, looks; /* about the key, for the tunnel's epoch */
 
     /* what it was told */
     unsigned activations, reboots, resets, checkins, sets, told;

@@ -78,6 +78,36 @@ static void idle_checkin_says_four_things(void **state)
     free(text);
 }
 
+static void a_remote_access_key_is_asked_for_and_told(void **state)
+{
+    (void)state;
+    size_t len;
+    static const char ask[] = "{\"v\":1,\"seq\":2,\"base\":\"\",\"hash\":\"9f86d081884c7d65\","
+                              "\"remote_access_key\":\"\"}";
+    static const char told[] = "{\"time\":1,\"seq\":2,\"remote_access_key\":"
+                               "\"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\"}";
+    static const char *const bad[] = {"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHg==", "",
+                                      "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8", "x"};
+    assert_true(decode(ask));
+    assert_true(in.has_remote_key);
+    char *text = amm_checkin_encode(&in, &len);
+    assert_string_equal(text, ask);
+    free(text);
+    assert_true(decode_answer(told));
+    assert_true(answer.has_remote_key);
+    assert_int_equal(answer.remote_key[31], 31);
+    text = amm_checkin_answer_encode(&answer, &len);
+    assert_string_equal(text, told);
+    free(text);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        char one[160];
+        snprintf(one, sizeof one, "{\"time\":1,\"seq\":2,\"remote_access_key\":\"%s\"}", bad[i]);
+        amm_checkin_answer_deinit(&answer);
+        assert_false(decode_answer(one));
+        assert_string_equal(error.field, "remote_access_key");
+    }
+}
+
 static void what_is_wrong_is_named(void **state)
 {
     (void)state;
@@ -248,6 +278,7 @@ int main(void)
         cmocka_unit_test_teardown(what_is_wrong_is_named, free_all),
         cmocka_unit_test_teardown(wrong_parts_are_left_out_by_name, free_all),
         cmocka_unit_test_teardown(refusals_are_bounded, free_all),
+        cmocka_unit_test_teardown(a_remote_access_key_is_asked_for_and_told, free_all),
         cmocka_unit_test_teardown(answer_comes_back_as_it_went, free_all),
         cmocka_unit_test_teardown(wrong_answers_are_refused_whole, free_all),
         cmocka_unit_test(equal_states_have_equal_hashes),

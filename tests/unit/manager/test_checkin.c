@@ -674,6 +674,28 @@ static void a_changed_tunnel_is_told_until_it_is_reported(void **state)
            "{}", "tunnel");
 }
 
+static void the_remote_access_key_is_told_to_who_asks(void **state)
+{
+    struct world *world = *state;
+    int64_t id = world_gateway(world, "gw")->id;
+    static const uint8_t key[AMM_REMOTE_KEY] = {0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10,
+                                                11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21,
+                                                22, 23, 24, 25, 26, 27, 28, 29, 30, 31};
+    static const char told[] =
+        "{\"remote_access_key\": \"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\"}";
+#define ASKS(seq, name)                                                                            \
+    "{\"v\":1,\"seq\":" seq ",\"base\":\"\",\"hash\":\"" A "\",\"remote_access_key\":\"" name "\"" \
+    "}"
+    expect(world_checkin(world, id, ASKS("1", "")), "{}", "remote_access_key");
+    world->remote_key = key;
+    expect(world_checkin(world, id, ASKS("2", "")), told, "");
+    expect(world_checkin(world, id, ASKS("3", B)), told, "");
+    expect(world_checkin(world, id, ASKS("4", "630dcd2966c43366")), "{}", "remote_access_key");
+    expect(world_checkin(world, id, "{\"v\":1,\"seq\":5,\"base\":\"\",\"hash\":\"" A "\"}"), "{}",
+           "remote_access_key");
+#undef ASKS
+}
+
 /* Twelve thousand at once, then one a minute. */
 static void one_gateway_cannot_fill_the_disk(void **state)
 {
@@ -757,6 +779,7 @@ int main(void)
         T(who_does_not_come_is_late_once_and_back_once),
         T(the_interval_follows_what_is_set),
         T(a_changed_tunnel_is_told_until_it_is_reported),
+        T(the_remote_access_key_is_told_to_who_asks),
         T(one_gateway_cannot_fill_the_disk),
         T(nothing_is_deleted_for_its_age_behind_a_jump_of_the_clock),
     };

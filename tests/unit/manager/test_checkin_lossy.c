@@ -153,7 +153,10 @@ static json_t *serve(struct world *world, int64_t id, struct truth *truth, const
         fail_msg("%s: %s", refusal.field, refusal.text);
     }
     struct checkin_input input = {
-        &checkin, checkin_digest(body), {world->now * AMM_SECOND, world->now}, NULL};
+        .message = &checkin,
+        .digest = checkin_digest(body),
+        .now = {world->now * AMM_SECOND, world->now},
+    };
     json_t *json = NULL;
     assert_int_equal(amm_store_begin(world->store), AMM_STORE_OK);
     fleet_mark(world->fleet);

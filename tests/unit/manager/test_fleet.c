@@ -257,7 +257,10 @@ static void check_in(struct world *world, struct fleet_gateway *gateway)
     struct amm_view body = amm_view_str(text);
     assert_true(amm_checkin_decode(&message, body, &refusal));
     struct checkin_input input = {
-        &message, checkin_digest(body), {world->now * AMM_SECOND, world->now}, NULL};
+        .message = &message,
+        .digest = checkin_digest(body),
+        .now = {world->now * AMM_SECOND, world->now},
+    };
     assert_true(checkin_take(world->fleet, gateway, &input, &answer, &quarantined, &world->error));
     amm_checkin_answer_deinit(&answer);
     amm_checkin_deinit(&message);

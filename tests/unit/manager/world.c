@@ -101,7 +101,12 @@ json_t *world_checkin(struct world *world, int64_t gateway_id, const char *text)
         fail_msg("%s: %s in %s", refusal.field, refusal.text, text);
     }
     struct checkin_input input = {
-        &message, checkin_digest(body), {world->now * AMM_SECOND, world->now}, world->tunnel_hash};
+        .message = &message,
+        .digest = checkin_digest(body),
+        .now = {world->now * AMM_SECOND, world->now},
+        .remote_key = world->remote_key,
+        .tunnel_hash = world->tunnel_hash,
+    };
     world_begin(world);
     bool taken = checkin_take(world->fleet, fleet_gateway_find(world->fleet, gateway_id), &input,
                               &answer, &world->was_quarantined, &world->error);

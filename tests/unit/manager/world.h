@@ -18,6 +18,7 @@ struct world {
     bool was_quarantined;
     struct fleet_error error;
     const char *tunnel_hash;
+    const uint8_t *remote_key;
 };
 
 void world_open(struct world *world);

@@ -94,6 +94,20 @@ bool ace_factory_reset(struct ace_core *core, const char *by, bool forget_identi
 /* An event for the server ("login-refused"); `data` is borrowed, may be NULL. */
 void ace_event(struct ace_core *core, const char *kind, const char *text, json_t *data);
 
+/* ---- remote sessions (GP-70 to GP-86) ---- */
+
+/* The server's key for assertions, 32 bytes; NULL: none yet. */
+const uint8_t *ace_remote_key(const struct ace_core *core);
+
+/* An assertion was not signed with it: a check-in soon asks whether the server has another one. */
+void ace_remote_key_doubt(struct ace_core *core);
+
+/* The epoch of the tunnel that is up; 0: none is. */
+uint64_t ace_tunnel_epoch(const struct ace_core *core);
+
+/* Asks ammer now, not in some seconds; `changed` of the parts is called when it has answered. */
+void ace_tunnel_look(struct ace_core *core);
+
 /* ---- views ---- */
 
 enum ace_identity_state {
@@ -205,6 +219,7 @@ const json_t *ace_stats(const struct ace_core *core);
 struct ace_listen {
     struct amm_address address; /* port 0 */
     char link[16];
+    uint8_t prefix; /* bits of its network */
     bool is_tunnel;
 };
 size_t ace_listens(const struct ace_core *core, struct ace_listen *out, size_t n);

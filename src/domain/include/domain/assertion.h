@@ -91,3 +91,7 @@ struct amm_assertion_rules {
 enum amm_assertion_verdict amm_assertion_verify(struct amm_assertion *out, struct amm_view text,
                                                 const struct amm_assertion_rules *rules,
                                                 struct amm_assertion_seen *seen);
+
+/* Names a key in check-ins (GP-71): the first 16 hex digits of its SHA-256; "" for NULL. */
+enum { AMM_ASSERTION_KEY_NAME = 17 };
+void amm_assertion_key_name(const uint8_t *key, char out[AMM_ASSERTION_KEY_NAME]);

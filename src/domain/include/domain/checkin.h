@@ -26,7 +26,8 @@ enum {
     AMM_CHECKIN_REFUSED = 32,
     AMM_PARAMETERS_MAX = 1024,
     AMM_PARAMETER_TEXT_MAX = 4096, /* bytes of a text value */
-    AMM_EVENT_DATA_MAX = 2048,     /* bytes of the compact JSON of an event's data */
+    AMM_REMOTE_KEY = 32,
+    AMM_EVENT_DATA_MAX = 2048, /* bytes of the compact JSON of an event's data */
 };
 
 /* Where a gateway's time comes from. */
@@ -105,6 +106,8 @@ struct amm_checkin {
     enum amm_clock_source clock; /* with has_time */
     int64_t revision;            /* of the desired settings taken last */
     char tunnel[AMM_CHECKIN_HASH];
+    bool has_remote_key;               /* GP-71: asks for the server's remote access key */
+    char remote_key[AMM_CHECKIN_HASH]; /* which one it has; "": none */
 
     json_t *stats;      /* object of legal stats; null values take a stat away. NULL: none */
     json_t *parameters; /* object by MSCIID; values are numbers, texts, booleans, {"set": true} */
@@ -145,6 +148,8 @@ struct amm_checkin_answer {
     int64_t revision;              /* with `set` */
     json_t *set;                   /* object by MSCIID; NULL: none */
     char tunnel[AMM_CHECKIN_HASH]; /* "": says nothing */
+    bool has_remote_key;
+    uint8_t remote_key[AMM_REMOTE_KEY]; /* Ed25519 (domain/assertion.h) */
     size_t n_operations, n_cancelled;
     struct amm_checkin_operation *operations;
     char (*cancelled)[AMM_CHECKIN_ID];

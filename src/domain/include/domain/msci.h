@@ -32,6 +32,7 @@ enum amm_msci_type {
     AMM_MSCI_HOSTS,   /* up to AMM_MSCI_LIST host names or IP addresses */
     AMM_MSCI_NETWORK, /* IPv4 address with prefix length: "192.168.13.31/24" */
     AMM_MSCI_URL,     /* https://HOST[:PORT], nothing behind it; "" means none */
+    AMM_MSCI_TARGETS, /* hosts and ports for the relay (domain/relay.h); "" means none */
     AMM_MSCI_TOKEN,   /* enrolment token (doc/gateway-protocol.md GP-20); "" means none */
 };
 
