@@ -137,7 +137,8 @@ static void check_in(struct fleet *fleet, uint32_t number)
     if (!amm_checkin_decode(&message, body, &refusal)) {
         die(refusal.text);
     }
-    struct checkin_input input = {&message, checkin_digest(body), {0, time(NULL)}, NULL};
+    struct checkin_input input = {
+        .message = &message, .digest = checkin_digest(body), .now = {0, time(NULL)}};
     amm_store_savepoint(fleet_store(fleet));
     fleet_mark(fleet);
     if (!checkin_take(fleet, gateway, &input, &answer, &quarantined, &error)) {
