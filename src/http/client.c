@@ -222,8 +222,18 @@ size_t amm_http_client_room(const struct amm_http_client *client)
     if (!client->out_open || client->out_failed) {
         return 0;
     }
-    size_t used = client->out_len - client->out_at + CLIENT_CHUNK_ROOM;
+    size_t used = client->out_len - client->out_at + client->out_held;
+    used += client->out_framing == AMM_HTTP_CHUNKED ? CHUNK_HEAD + CHUNK_TAIL : 0;
     return used < client->out_room ? client->out_room - used : 0;
+}
+
+/* All of the room behind what is there. */
+static void close_ranks(struct amm_http_client *client)
+{
+    size_t held = client->out_held > 0 ? CHUNK_HEAD + client->out_held : 0;
+    memmove(client->out, client->out + client->out_at, client->out_len + held - client->out_at);
+    client->out_len -= client->out_at;
+    client->out_at = 0;
 }
 
 bool amm_http_client_send(struct amm_http_client *client, struct amm_view bytes)
@@ -233,36 +243,54 @@ bool amm_http_client_send(struct amm_http_client *client, struct amm_view bytes)
     if (!fits || bytes.len == 0) {
         return fits;
     }
-    memmove(client->out, client->out + client->out_at, client->out_len - client->out_at);
-    client->out_len -= client->out_at;
-    client->out_at = 0;
-    struct amm_writer w =
-        amm_writer(client->out + client->out_len, client->out_room - client->out_len);
+    close_ranks(client);
     if (client->out_framing == AMM_HTTP_CHUNKED) {
-        amm_http_write_chunk(&w, bytes.len);
+        memcpy(client->out + client->out_len + CHUNK_HEAD + client->out_held, bytes.data,
+               bytes.len);
+        client->out_held += bytes.len;
+        return true;
     }
-    amm_write_view(&w, bytes);
-    if (client->out_framing == AMM_HTTP_CHUNKED) {
-        amm_write_str(&w, "\r\n");
-    } else if (client->out_framing == AMM_HTTP_LENGTH) {
+    memcpy(client->out + client->out_len, bytes.data, bytes.len);
+    client->out_len += bytes.len;
+    if (client->out_framing == AMM_HTTP_LENGTH) {
         client->out_left -= bytes.len;
         client->out_open = client->out_left > 0;
     }
-    client->out_len += amm_writer_len(&w);
     return true;
+}
+
+void client_frame_chunk(struct amm_http_client *client)
+{
+    if (client->out_held > 0) {
+        uint8_t line[CHUNK_HEAD];
+        uint8_t *content = client->out + client->out_len + CHUNK_HEAD;
+        struct amm_writer w = amm_writer(line, sizeof line);
+        amm_http_write_chunk(&w, client->out_held);
+        memcpy(content - amm_writer_len(&w), line, amm_writer_len(&w));
+        memcpy(content + client->out_held, "\r\n", 2);
+        client->out_at = client->out_len + CHUNK_HEAD - amm_writer_len(&w);
+        client->out_len += CHUNK_HEAD + client->out_held + 2;
+        client->out_held = 0;
+    }
+    if (client->out_last) {
+        memcpy(client->out + client->out_len, AMM_HTTP_LAST_CHUNK, sizeof AMM_HTTP_LAST_CHUNK - 1);
+        client->out_len += sizeof AMM_HTTP_LAST_CHUNK - 1;
+        client->out_last = false;
+    }
+}
+
+bool client_is_said(const struct amm_http_client *client)
+{
+    return client->out_failed || (client->out_at == client->out_len && !client->out_open &&
+                                  client->out_held == 0 && !client->out_last);
 }
 
 void amm_http_client_end(struct amm_http_client *client)
 {
-    if (!client->out_open || client->out_framing == AMM_HTTP_LENGTH) {
-        return;
-    }
-    client->out_open = false;
-    if (client->out_framing == AMM_HTTP_CHUNKED) { /* amm_http_client_room has kept room for it */
-        struct amm_writer w =
-            amm_writer(client->out + client->out_len, client->out_room - client->out_len);
-        amm_write_str(&w, AMM_HTTP_LAST_CHUNK);
-        client->out_len += amm_writer_len(&w);
+    if (client->out_open && client->out_framing != AMM_HTTP_LENGTH) {
+        close_ranks(client);
+        client->out_open = false;
+        client->out_last = client->out_framing == AMM_HTTP_CHUNKED;
     }
 }
 
@@ -282,12 +310,12 @@ void amm_http_client_trust(struct amm_http_client *client)
 void client_forget_request(struct amm_http_client *client)
 {
     if (client->out) {
-        amm_wipe(client->out, client->out_len); /* it may have a password or a token */
+        amm_wipe(client->out, client->out_room); /* it may have a password or a token */
     }
     free(client->out);
     client->out = NULL;
-    client->out_len = client->out_at = client->out_room = 0;
-    client->out_open = false;
+    client->out_len = client->out_at = client->out_room = client->out_held = 0;
+    client->out_open = client->out_last = false;
 }
 
 /* ---- what the owner may know ---- */
@@ -311,6 +339,11 @@ void amm_http_client_bytes(const struct amm_http_client *client, uint64_t *in, u
 {
     *in = client->stream.in;
     *out = client->stream.out;
+}
+
+bool amm_http_client_is_up(const struct amm_http_client *client)
+{
+    return client->state >= CLIENT_IDLE && client->state < CLIENT_OVER;
 }
 
 const struct amm_identity *amm_http_client_server(const struct amm_http_client *client)

@@ -9,7 +9,7 @@
 #include "stream.h"
 #include "tls_internal.h"
 
-enum { INTERIM_MAX = 16, CLIENT_ERROR = 256, CLIENT_CHUNK_ROOM = 24 };
+enum { INTERIM_MAX = 16, CLIENT_ERROR = 256, CHUNK_HEAD = 18, CHUNK_TAIL = 7 };
 
 enum client_state {
     CLIENT_NEW,
@@ -39,6 +39,9 @@ struct amm_http_client {
     enum amm_http_framing out_framing; /* of what is still to come by amm_http_client_send */
     uint64_t out_left;
     bool out_open;    /* more comes */
+    bool out_last;    /* the last chunk is still to be written */
+    size_t out_held;  /* bytes of the next chunk, behind out_len and room for its line: so many
+                         small pieces become one chunk, and each byte takes one of the room */
     bool out_failed;  /* the server takes no more, but may have answered */
     bool out_blocked; /* waits until the socket takes more */
     bool is_waiting;  /* a request came before the connection was there */
@@ -59,5 +62,9 @@ struct amm_http_client {
 void client_forget_request(struct amm_http_client *client);
 /* Memory for what goes into a pipe; false: out of it. */
 bool client_begin_pipe(struct amm_http_client *client);
+/* When all before it is out: the held bytes become a chunk. */
+void client_frame_chunk(struct amm_http_client *client);
+/* All of the request is out, or cannot be any more. */
+bool client_is_said(const struct amm_http_client *client);
 /* "name:8443" and "[::1]:8443" without the port, "[::1]" without the brackets. */
 bool client_host_without_port(const char *host, char out[TLS_HOST_MAX + 1]);

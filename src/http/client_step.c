@@ -145,17 +145,17 @@ static bool greeting(struct amm_http_client *client, struct amm_http_event *out)
 
 /* ---- what goes out ---- */
 
-/* All of it is out, or cannot be any more. */
-static bool is_said(const struct amm_http_client *client)
-{
-    return client->out_failed || (client->out_at == client->out_len && !client->out_open);
-}
-
 /* Writes what can be written; the answer may come before all is out. */
 static void write_request(struct amm_http_client *client, struct amm_now now)
 {
     client->out_blocked = false;
-    while (client->out_at < client->out_len && !client->out_failed) {
+    for (;;) {
+        if (client->out_at == client->out_len) {
+            client_frame_chunk(client);
+        }
+        if (client->out_at == client->out_len || client->out_failed) {
+            break;
+        }
         size_t n;
         enum stream_result result = http_stream_write(&client->stream, client->out + client->out_at,
                                                       client->out_len - client->out_at, &n);
@@ -174,10 +174,10 @@ static void write_request(struct amm_http_client *client, struct amm_now now)
         client->out_by = AMM_NEVER;
     }
     client->out_by = AMM_NEVER;
-    if (client->out_at == client->out_len) {
+    if (client->out_at == client->out_len && client->out_held == 0) {
         client->out_at = client->out_len = 0;
     }
-    if (is_said(client) && client->state == CLIENT_HEAD && client->in_by == AMM_NEVER) {
+    if (client_is_said(client) && client->state == CLIENT_HEAD && client->in_by == AMM_NEVER) {
         client->in_by = amm_time_after(now.mono, client->settings.answer_deadline);
     }
 }
@@ -185,7 +185,7 @@ static void write_request(struct amm_http_client *client, struct amm_now now)
 /* Our direction of a pipe has ended, and all of it is out. */
 static void shut_pipe(struct amm_http_client *client)
 {
-    if (client->is_pipe && !client->is_shut && is_said(client)) {
+    if (client->is_pipe && !client->is_shut && client_is_said(client)) {
         client->is_shut = true;
         http_stream_say_goodbye(&client->stream);
     }
@@ -392,8 +392,8 @@ static bool head(struct amm_http_client *client, struct amm_now now, struct amm_
 
 static void finish(struct amm_http_client *client, struct amm_http_event *out)
 {
-    bool keep_alive = client->response.keep_alive && is_said(client) && !client->out_failed &&
-                      client->in_at == client->in_len;
+    bool keep_alive = client->response.keep_alive && client_is_said(client) &&
+                      !client->out_failed && client->in_at == client->in_len;
     if (keep_alive) {
         client_forget_request(client);
         client->state = CLIENT_IDLE;
@@ -483,7 +483,7 @@ static bool going_out(struct amm_http_client *client, struct amm_now now,
     show_interest(client, false);
     if (client->out_failed) {
         fail(client, out, AMM_HTTP_LOST, "the server takes no more");
-    } else if (is_said(client)) {
+    } else if (client_is_said(client)) {
         hang_up(client);
     }
     return false;

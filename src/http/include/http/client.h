@@ -150,6 +150,9 @@ void amm_http_client_step(struct amm_http_client *client, struct amm_now now,
 /* Bytes of TCP payload so far, of this connection: for byte budgets. */
 void amm_http_client_bytes(const struct amm_http_client *client, uint64_t *in, uint64_t *out);
 
+/* True from the end of the handshake, and of the owner's look at the key, to the end. */
+bool amm_http_client_is_up(const struct amm_http_client *client);
+
 /* Who the server proved to be; NULL before TLS is up or without it. */
 const struct amm_identity *amm_http_client_server(const struct amm_http_client *client);
 
