@@ -1,10 +1,11 @@
 /* The parts of the manager, in the order in which they start. */
 #include "manager/enrolment.h"
 #include "manager/fleet_module.h"
+#include "manager/imports.h"
 #include "manager/manager.h"
 #include "manager/thresholds.h"
 #include "manager/tunnel.h"
 
 const struct manager_module *const manager_modules[] = {
-    &fleet_module, &threshold_module, &enrolment_module, &tunnel_module, NULL,
+    &fleet_module, &threshold_module, &enrolment_module, &tunnel_module, &imports_module, NULL,
 };
