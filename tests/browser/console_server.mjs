@@ -125,10 +125,10 @@ export class ConsoleServer {
       'GET /tree': () => treeOf(this.fleet),
       'GET /search': (query) => {
         const q = (query.get('q') ?? '').toLowerCase();
-        return {
-          gateways: [...this.fleet.gateways.values()].filter((one) => one.name.toLowerCase().includes(q)).slice(0, 15).map(compact),
-          groups: this.fleet.groups.filter((one) => one.name.toLowerCase().includes(q)).slice(0, 5).map((one) => ({ id: one.id, tenant: '1', name: one.name })),
-        };
+        const named = (one) => one.name.toLowerCase().includes(q);
+        const groups = this.fleet.groups.filter(named).slice(0, 8).map((one) => ({ kind: 'group', tenant: '1', ...one }));
+        const gateways = [...this.fleet.gateways.values()].filter(named).slice(0, 20 - groups.length);
+        return list([...groups, ...gateways.map((one) => ({ ...compact(one), kind: 'gateway', router: one.kind, serial: one.serial }))]);
       },
       'GET /gateways': (query) => this.gateways(query),
       'GET /gateways/:id': (_, __, id) => whole(this.gateway(id)),

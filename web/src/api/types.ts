@@ -103,7 +103,7 @@ export interface GatewayTunnel {
 export type PageState = 'ready' | 'tunnel-down' | 'waiting' | 'unavailable' | 'key-changed';
 export interface GatewayPage {
   scheme: 'http' | 'https';
-  port: number;
+  port: number | null; // null: not known
   state: PageState;
   why?: string;
   cure?: string;
@@ -293,6 +293,7 @@ export interface RemoteSession {
   remote: string | null;
   expires_at: Time;
   idle: number;
+  forward?: string | null; // what a forward leads to; none for a web page
   ticket?: string; // once
   enter?: string;
   expected_wait?: number;
@@ -314,10 +315,10 @@ export interface History {
   traffic?: { at: Time; keepalive?: number; checkin?: number; page?: number; software?: number; other?: number }[];
 }
 
-export interface SearchResults {
-  gateways: GatewayCompact[];
-  groups: { id: Id; tenant: Id; name: string }[];
-}
+/** GET /search: at most 20. */
+export type SearchHit =
+  | { kind: 'group'; id: Id; tenant: Id; name: string; parent: Id | null }
+  | (Omit<GatewayCompact, 'kind'> & { kind: 'gateway'; router: GatewayKind; serial: string });
 
 export interface ServerInfo {
   version: string;

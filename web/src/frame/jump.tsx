@@ -2,7 +2,7 @@
 
 import { useEffect, useId, useRef, useState } from 'preact/hooks';
 import { api, isAbort } from '../api/client';
-import type { GatewayCompact, SearchResults } from '../api/types';
+import type { Lamps, List, SearchHit } from '../api/types';
 import { SearchBox } from '../components/field';
 import { Icon, type IconName } from '../components/icon';
 import { GatewayLamps } from '../components/lamp';
@@ -16,19 +16,24 @@ interface Hit {
   more: string;
   icon: IconName;
   href: string;
-  gateway?: GatewayCompact;
+  lamps?: Lamps;
 }
 
 const pathText = (group: string) => pathOfGroup(group).map((one) => one.name).join(' / ');
 
-function hitsOf(results: SearchResults, text: string, pages: readonly { text: string; path: string }[]): Hit[] {
+function hitOf(one: SearchHit): Hit {
+  if (one.kind === 'group') {
+    return { key: `g${one.id}`, text: one.name, more: pathText(one.id), icon: 'folder', href: `/dashboard?group=${one.id}` };
+  }
+  return { key: one.id, text: one.name, more: pathText(one.group), icon: 'gateway', href: `/gateways/${one.id}`, lamps: one.lamps };
+}
+
+function hitsOf(results: readonly SearchHit[], text: string, pages: readonly { text: string; path: string }[]): Hit[] {
   const wanted = text.toLowerCase();
+  const found = pages.filter((one) => one.text.toLowerCase().startsWith(wanted));
   return [
-    ...pages
-      .filter((one) => one.text.toLowerCase().startsWith(wanted))
-      .map((one): Hit => ({ key: `p${one.path}`, text: one.text, more: 'Page', icon: 'columns', href: one.path })),
-    ...results.groups.map((one): Hit => ({ key: `g${one.id}`, text: one.name, more: pathText(one.id), icon: 'folder', href: `/dashboard?group=${one.id}` })),
-    ...results.gateways.map((one): Hit => ({ key: one.id, text: one.name, more: pathText(one.group), icon: 'gateway', href: `/gateways/${one.id}`, gateway: one })),
+    ...found.map((one): Hit => ({ key: `p${one.path}`, text: one.text, more: 'Page', icon: 'columns', href: one.path })),
+    ...results.map(hitOf),
   ];
 }
 
@@ -48,13 +53,13 @@ export function Jump({ pages }: { pages: readonly { text: string; path: string }
     }
     const abort = new AbortController();
     const timer = setTimeout(() => {
-      api.get<SearchResults>('/search', { query: { q: wanted }, signal: abort.signal }).then(
+      api.get<List<SearchHit>>('/search', { query: { q: wanted }, signal: abort.signal }).then(
         (results) => {
-          setHits(hitsOf(results, wanted, pages));
+          setHits(hitsOf(results.items, wanted, pages));
           setAt(0);
         },
         (error: unknown) => {
-          if (!isAbort(error)) setHits(hitsOf({ gateways: [], groups: [] }, wanted, pages));
+          if (!isAbort(error)) setHits(hitsOf([], wanted, pages));
         },
       );
     }, 120);
@@ -120,7 +125,7 @@ export function Jump({ pages }: { pages: readonly { text: string; path: string }
               <Icon name={hit.icon} />
               <span class="jump-text">{hit.text}</span>
               <span class="jump-more">{hit.more}</span>
-              {hit.gateway?.lamps && <GatewayLamps lamps={hit.gateway.lamps} />}
+              {hit.lamps && <GatewayLamps lamps={hit.lamps} />}
             </div>
           ))}
         </div>
