@@ -89,7 +89,7 @@ static void answer(struct proxyd *proxyd, struct entry *entry, enum page page, c
     if (page != PAGE_OPENING) {
         amm_log(AMM_LOG_WARNING, "sign-in-failed",
                 amm_field_text("gateway", session ? session->about.tunnel : ""),
-                amm_field_text("why", detail));
+                amm_field_text("why", detail ? detail : "another key"));
     }
     close_client(proxyd, entry);
 }
@@ -97,12 +97,12 @@ static void answer(struct proxyd *proxyd, struct entry *entry, enum page page, c
 static void fail(struct proxyd *proxyd, struct entry *entry, const struct amm_http_event *event)
 {
     struct session *session = sessions_find(proxyd->sessions, entry->label);
-    const struct amm_identity *server = amm_http_client_server(entry->client);
+    uint8_t key[AMM_PROXY_HASH];
     enum page page = event->tls_failure == AMM_TLS_WRONG_PIN ? PAGE_KEY_CHANGED
                      : event->tls_failure != AMM_TLS_OK      ? PAGE_NO_TLS
                                                              : PAGE_UNREACHABLE;
-    if (page == PAGE_KEY_CHANGED && session != NULL && server != NULL) {
-        link_key(proxyd->link, session, server->key, true);
+    if (page == PAGE_KEY_CHANGED && session != NULL && amm_http_client_key(entry->client, key)) {
+        link_key(proxyd->link, session, key, true);
     }
     answer(proxyd, entry, page, event->error);
 }
@@ -126,14 +126,19 @@ static void take_cookies(struct proxyd *proxyd, struct entry *entry,
     }
 }
 
-/* A page whose key nobody has seen yet: from now on it is this one. */
-static void see_key(struct proxyd *proxyd, struct entry *entry)
+/* A page whose key nobody had seen when we began: from now on it is this one. False: another flow
+ * has seen another one meanwhile, and it is over. */
+static bool see_key(struct proxyd *proxyd, struct entry *entry, const uint8_t *key)
 {
     struct session *session = sessions_find(proxyd->sessions, entry->label);
-    const struct amm_identity *server = amm_http_client_server(entry->client);
-    if (session != NULL && server != NULL && !session->about.has_pin) {
-        link_key(proxyd->link, session, server->key, false);
+    if (session != NULL && !session->about.has_pin) {
+        link_key(proxyd->link, session, key, false);
+    } else if (session == NULL || memcmp(session->about.pin, key, AMM_PROXY_HASH) != 0) {
+        answer(proxyd, entry, PAGE_KEY_CHANGED, NULL);
+        return false;
     }
+    amm_http_client_trust(entry->client);
+    return true;
 }
 
 static void finish(struct proxyd *proxyd, struct entry *entry)
@@ -171,8 +176,11 @@ static void step(struct proxyd *proxyd, struct entry *entry)
     struct amm_http_event event;
     do {
         amm_http_client_step(entry->client, proxyd->now, &event);
-        see_key(proxyd, entry);
-        if (event.kind == AMM_HTTP_EVENT_HEAD) {
+        if (event.kind == AMM_HTTP_EVENT_KEY) {
+            if (!see_key(proxyd, entry, event.key)) {
+                return;
+            }
+        } else if (event.kind == AMM_HTTP_EVENT_HEAD) {
             entry->status = event.response->status;
             take_cookies(proxyd, entry, event.response);
         } else if (event.kind == AMM_HTTP_EVENT_DONE) {
@@ -208,6 +216,7 @@ static bool ask(struct proxyd *proxyd, struct session *session, struct entry *en
         .tls = session->names.page_secure ? proxyd->pages : NULL,
         .server_name = "",
         .key_pin = about->has_pin ? amm_view(about->pin, sizeof about->pin) : (struct amm_view){0},
+        .first_use = !about->has_pin,
         .connect_deadline = LIMIT * AMM_SECOND,
         .answer_deadline = LIMIT * AMM_SECOND,
         .idle_deadline = LIMIT * AMM_SECOND};

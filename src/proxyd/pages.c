@@ -31,9 +31,11 @@ static const char style[] =
     "font:.8125rem/1.5 ui-monospace,Menlo,Consolas,\"DejaVu Sans Mono\",monospace}"
     "dl{display:grid;grid-template-columns:max-content 1fr;gap:.375rem 1.25rem;margin:0 0 1.25rem}"
     "dt{color:var(--text-2)}dd{margin:0;overflow-wrap:anywhere}"
+    "form{margin:0 0 .75rem}"
     "a,button{display:inline-block;font:inherit;font-weight:500;color:var(--on-accent);"
     "background:var(--accent);border:0;border-radius:.375rem;padding:.5rem 1rem;cursor:pointer;"
     "text-decoration:none}"
+    "button{background:none;color:var(--accent);box-shadow:inset 0 0 0 1px var(--accent)}"
     "a:focus-visible,button:focus-visible{outline:2px solid var(--accent);outline-offset:2px}";
 
 struct text {

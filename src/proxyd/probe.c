@@ -231,14 +231,12 @@ static void end_page(struct proxyd *proxyd, struct probe *probe)
 
 static void see_key(struct proxyd *proxyd, struct probe *probe)
 {
-    const struct amm_identity *server = amm_http_client_server(probe->client);
-    if (server == NULL || probe->result.has_key) {
+    char hex[17];
+    if (probe->result.has_key || !amm_http_client_key(probe->client, probe->result.key)) {
         return;
     }
-    char hex[17];
     probe->result.has_key = 1;
-    memcpy(probe->result.key, server->key, sizeof probe->result.key);
-    amm_hex(hex, amm_view(server->key, 8));
+    amm_hex(hex, amm_view(probe->result.key, 8));
     say(probe, AMM_PROXY_STEP_TLS, AMM_PROXY_STEP_OK, proxyd->now.mono,
         probe->test.has_pin ? "The page shows the key that is known, %s."
                             : "The page shows the key %s; it is saved when somebody enters.",
@@ -280,6 +278,7 @@ static void page_failed(struct proxyd *proxyd, struct probe *probe,
     enum amm_proxy_step step =
         event->tls_failure != AMM_TLS_OK ? AMM_PROXY_STEP_TLS : AMM_PROXY_STEP_PAGE;
     if (event->tls_failure == AMM_TLS_WRONG_PIN) {
+        probe->result.has_key = amm_http_client_key(probe->client, probe->result.key);
         say(probe, step, AMM_PROXY_STEP_FAILED, proxyd->now.mono,
             "The page shows another key than the known one: accept it in the console if you know "
             "why.");
@@ -321,7 +320,12 @@ static void step_page(struct proxyd *proxyd, struct probe *probe)
     struct amm_http_event event;
     do {
         amm_http_client_step(probe->client, proxyd->now, &event);
-        see_key(proxyd, probe);
+        if (event.kind != AMM_HTTP_EVENT_FAILED) {
+            see_key(proxyd, probe);
+        }
+        if (event.kind == AMM_HTTP_EVENT_KEY) {
+            amm_http_client_trust(probe->client);
+        }
         if (event.kind == AMM_HTTP_EVENT_BODY) {
             size_t room = sizeof probe->head - probe->title_len;
             size_t len = event.content.len < room ? event.content.len : room;
@@ -352,6 +356,8 @@ static void begin_page(struct proxyd *proxyd, struct probe *probe)
         .tls = secure ? proxyd->pages : NULL,
         .server_name = "",
         .key_pin = test->has_pin ? amm_view(test->pin, sizeof test->pin) : (struct amm_view){0},
+        .first_use = !test->has_pin,
+        .tolerant_end = true,
         .connect_deadline = limit,
         .answer_deadline = limit,
         .idle_deadline = limit};

@@ -11,7 +11,6 @@ import socket
 import ssl
 import struct
 import subprocess
-import sys
 import threading
 import time
 
@@ -253,7 +252,7 @@ class Proxy:
 
     def page(self, ip, name, port=9443, tls=False, *options):
         arguments = ["--tls", self.folder / f"{name}.pem"] if tls else []
-        process = subprocess.Popen(["ip", "netns", "exec", self.namespace, sys.executable, HERE / "gateway_server.py", ip,
+        process = subprocess.Popen(["ip", "netns", "exec", self.namespace, "/usr/bin/python3", HERE / "gateway_server.py", ip,
                                     str(port), name, *map(str, arguments), *map(str, options)],
                                    stdout=subprocess.PIPE, text=True)
         self.processes.append(process)
