@@ -102,10 +102,12 @@ static const struct amm_conf_key keys[] = {
     FILE_TEXT("certificate", certificate, "",
               "Certificate for `*.DOMAIN` with its chain (PEM). Empty: plain HTTP, on loopback "
               "addresses only."),
-    FILE_TEXT("key", key, "", "Its private key."),
-    FILE_TEXT("assertion-key", assertion_key, "",
-              "Ed25519 private key (PEM) that signs an operator in at a gateway. Empty: "
-              "remote-access.key in the pki folder."),
+    FILE_TEXT("key", key, "",
+              "Its private key. SIGHUP reads both again, then as proxy-user, who must be able to "
+              "read them for that."),
+    TEXT("remote-access", "assertion-key", assertion_key, 0, 0, "",
+         "Ed25519 private key (PEM) that signs an operator in at a gateway. Empty: "
+         "remote-access.key in the pki folder."),
     TEXT("remote-access", "socket", socket, 1, SOCKET_PATH_MAX, "/run/amm/remote.sock",
          "Where ammd tells amm-proxyd which remote sessions there are."),
     SECONDS("idle", idle, "15m", 30, 86400,

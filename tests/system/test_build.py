@@ -9,7 +9,7 @@ SANS_IO = ("base", "crypto", "data", "proto", "http/codec", "domain")
 FORBIDDEN = re.compile(r"^(socket|bind|connect|accept4?|send(to|msg|mmsg)?|recv(from|msg|mmsg)?|read|write|open(at)?|poll|"
                        r"epoll_\w+|ioctl|clock_\w+|time|gettimeofday|nanosleep|usleep|sleep|pthread_(create|mutex_\w+|cond_\w+)|"
                        r"printf|fprintf|vfprintf|puts|perror|fopen|syslog|getenv|system|popen|fork|exec\w+)$")
-PROGRAMS = ("amm-tunneld", "ammd", "amm-cad", "ammctl", "ammer", "acemanager", "amm-fleet")
+PROGRAMS = ("amm-tunneld", "ammd", "amm-cad", "amm-proxyd", "ammctl", "ammer", "acemanager", "amm-fleet")
 
 
 def undefined(archive):
@@ -66,6 +66,6 @@ def test_program_says_what_it_is_and_how_to_use_it(program):
 
 def test_the_page_of_settings_is_what_the_programs_print():
     """Cure: the command that the page names."""
-    printed = [run(BIN / program, "--print-doc").stdout for program in ("amm-tunneld", "ammd", "amm-cad", "ammer", "acemanager")]
+    printed = [run(BIN / program, "--print-doc").stdout for program in ("amm-tunneld", "ammd", "amm-cad", "amm-proxyd", "ammer", "acemanager")]
     page = (TOP / "doc" / "configuration.md").read_text()
     assert page[page.index("\n## amm-tunneld\n") + 1 :] == "\n".join(printed)
