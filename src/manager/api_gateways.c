@@ -5,6 +5,7 @@
 #include "fleet_module.h"
 #include "gateway_filters.h"
 #include "manager/job.h"
+#include "manager/remote.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -293,6 +294,8 @@ static const struct field edit_body[] = {
     {"note", FIELD_TEXT, false, 0, 1024, NULL, "for people"},
     {"kind", FIELD_CHOICE, false, 0, 0, GATEWAY_KINDS, "what it is"},
     {"group", FIELD_ID, false, 0, 0, NULL, "moves it there; \"0\": directly under the tenant"},
+    {"page_scheme", FIELD_CHOICE, false, 0, 0, "http|https", "of its page, of kind openvpn"},
+    {"page_port", FIELD_NUMBER, false, 1, 65535, NULL, "of its page, of kind openvpn"},
     {0}};
 
 /* Into a group of its tenant where the actor may do the same; false: answered. */
@@ -328,7 +331,7 @@ static void edit(struct job *job)
         job_fleet_error(job, &error);
         return;
     }
-    if (job_has(job, "group") && !move(job, gateway)) {
+    if (!remote_page_edit(job, gateway) || (job_has(job, "group") && !move(job, gateway))) {
         return;
     }
     audit_gateway(job, gateway, job_has(job, "group") ? "changed, moved" : "changed");

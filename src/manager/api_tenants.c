@@ -3,6 +3,7 @@
 #include "manager/fleet.h"
 #include "manager/job.h"
 #include "manager/nouns.h"
+#include "manager/remote.h"
 #include "manager/stream.h"
 #include "manager/thresholds.h"
 
@@ -197,12 +198,13 @@ static bool group_find(struct manager *m, int64_t id, struct access_object *out)
 
 static json_t *group_json(const struct fleet_group *group)
 {
-    return json_pack("{s:o, s:o, s:o, s:s, s:I, s:I, s:I}", "id", job_json_id(group->id), "tenant",
-                     job_json_id(group->tenant->id), "parent",
+    return json_pack("{s:o, s:o, s:o, s:s, s:I, s:I, s:I, s:o}", "id", job_json_id(group->id),
+                     "tenant", job_json_id(group->tenant->id), "parent",
                      job_json_id(group->parent != NULL ? group->parent->id : 0), "name",
                      group->name, "created_at", (json_int_t)group->created_at, "gateways",
                      (json_int_t)group->n_gateways, "gateways_below",
-                     (json_int_t)fleet_group_gateways_below(group));
+                     (json_int_t)fleet_group_gateways_below(group), "tunnel_policy",
+                     tunnel_policy_json(group));
 }
 
 /* Walks the tree in order: parents before what is below them. */

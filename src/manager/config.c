@@ -1,6 +1,7 @@
 /* What a single key cannot know. */
 #include "manager/config.h"
 
+#include <libgen.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -61,6 +62,11 @@ static bool fill(struct manager_config *config, const char *file, char error[AMM
         !default_file(config->gateways_ca, pki, AMM_PKI_CA)) {
         snprintf(error, AMM_CONF_ERROR, "%s: pki: the path is too long", file);
         return false;
+    }
+    if (config->credentials_key[0] == '\0') {
+        char database[AMM_CONF_TEXT];
+        snprintf(database, sizeof database, "%s", config->database);
+        default_file(config->credentials_key, dirname(database), "credentials.key");
     }
     default_listen(&config->console,
                    config->console_certificate[0] != '\0' ? "[::]:443" : "127.0.0.1:8080");

@@ -35,6 +35,11 @@ struct manager_config {
     uint32_t api_rate;               /* requests a minute of one actor; 0: no limit */
     uint32_t login_rate;             /* failed logins a minute from one prefix */
 
+    char remote_socket[AMM_CONF_TEXT];          /* of amm-proxyd: [remote-access] socket */
+    uint32_t remote_idle, remote_life;          /* seconds */
+    uint32_t remote_of_user, remote_of_gateway; /* remote sessions at once */
+    char credentials_key[AMM_CONF_TEXT];        /* file; never "" after manager_config_load */
+
     char cad_socket[AMM_CONF_TEXT];   /* of amm-cad: [cad] socket */
     char tunnel_hosts[AMM_CONF_TEXT]; /* names of the tunnel server, as gateways see it; "": none */
     bool enrolment_approval;          /* a person approves each enrolment */

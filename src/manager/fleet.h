@@ -89,6 +89,16 @@ struct fleet_settings {
 
 enum fleet_clone_policy { FLEET_CLONE_INHERIT, FLEET_CLONE_FLAG, FLEET_CLONE_QUARANTINE };
 
+/* When gateways of a branch keep their tunnel up; stored. */
+enum fleet_tunnel_policy {
+    FLEET_TUNNEL_INHERIT, /* of the tenant itself: always */
+    FLEET_TUNNEL_ALWAYS,
+    FLEET_TUNNEL_ON_DEMAND, /* only when it was ordered */
+    FLEET_TUNNEL_SCHEDULED, /* in the window, and when it was ordered */
+    FLEET_TUNNEL_POLICIES,
+};
+const char *fleet_tunnel_policy_name(enum fleet_tunnel_policy policy); /* "on-demand" */
+
 /* How many gateways of a branch are how: of the group and all below it (lamps.h). Only uint32_t, so
  * that they are added as an array. */
 struct branch_counts {
@@ -105,10 +115,12 @@ struct fleet_group {
     struct fleet_group *parent; /* NULL: root group */
     struct fleet_group *first_child, *next_sibling;
     char name[FLEET_NAME_MAX + 1];
-    uint8_t depth;        /* root group: 0 */
-    uint8_t clone_policy; /* enum fleet_clone_policy */
-    uint32_t n_gateways;  /* in it, not below it */
-    uint32_t mark;        /* for one scan at a time: fleet_group_mark_branch */
+    uint8_t depth;                   /* root group: 0 */
+    uint8_t clone_policy;            /* enum fleet_clone_policy */
+    uint8_t tunnel_policy;           /* enum fleet_tunnel_policy */
+    uint16_t window_from, window_to; /* SCHEDULED: minutes of the day, UTC; may go past midnight */
+    uint32_t n_gateways;             /* in it, not below it */
+    uint32_t mark;                   /* for one scan at a time: fleet_group_mark_branch */
     struct fleet_settings template;
     struct branch_counts counts; /* as of the last fleet_count_branches */
 };
@@ -347,6 +359,16 @@ bool fleet_group_move(struct fleet *fleet, struct fleet_group *group, struct fle
                       struct fleet_error *error);
 bool fleet_group_set_clone_policy(struct fleet *fleet, struct fleet_group *group,
                                   enum fleet_clone_policy policy, struct fleet_error *error);
+/* Only SCHEDULED has a window: minutes, 0 to 1439, not equal. */
+bool fleet_group_set_tunnel_policy(struct fleet *fleet, struct fleet_group *group,
+                                   enum fleet_tunnel_policy policy, uint16_t from, uint16_t to,
+                                   struct fleet_error *error);
+/* The group whose policy is in force for this one: itself or the nearest above that has one; NULL:
+ * none, which means ALWAYS. */
+const struct fleet_group *fleet_tunnel_policy_group(const struct fleet_group *group);
+/* True if a tunnel should be up by the policy now, without an order. */
+bool fleet_tunnel_policy_wants(const struct fleet_group *group, int64_t now);
+
 /* Only without gateways and groups; never a root group. */
 bool fleet_group_remove(struct fleet *fleet, struct fleet_group *group, struct fleet_error *error);
 

@@ -14,6 +14,19 @@ static void put(json_t *json, const char *name, json_t *value)
     json_object_set_new(json, name, value); /* NULL: out of memory; then the member is missing */
 }
 
+static struct {
+    void (*extend)(void *context, const struct fleet_gateway *gateway, json_t *json);
+    void *context;
+} extension;
+
+void gateway_json_extend(void (*extend)(void *context, const struct fleet_gateway *gateway,
+                                        json_t *json),
+                         void *context)
+{
+    extension.extend = extend;
+    extension.context = context;
+}
+
 static void put_time(json_t *json, const char *name, int64_t at)
 {
     put(json, name, at != 0 ? json_integer(at) : json_null());
@@ -132,6 +145,9 @@ json_t *gateway_to_json(const struct fleet_gateway *gateway, int64_t now, const 
     put_lamps(json, gateway, now);
     if (stats) {
         put_stats(json, gateway, stats);
+    }
+    if (extension.extend) {
+        extension.extend(extension.context, gateway, json);
     }
     return json;
 }

@@ -45,5 +45,11 @@ json_t *gateway_to_json(const struct fleet_gateway *gateway, int64_t now, const 
 json_t *gateway_to_json_whole(const struct fleet *fleet, const struct fleet_gateway *gateway,
                               int64_t now);
 
+/* Who adds members to each gateway in full (a module above this one). One; before the thread runs.
+ */
+void gateway_json_extend(void (*extend)(void *context, const struct fleet_gateway *gateway,
+                                        json_t *json),
+                         void *context);
+
 /* All stats, with the address in the tunnel. */
 json_t *gateway_stats_to_json(const struct fleet_gateway *gateway);

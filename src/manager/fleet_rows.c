@@ -35,12 +35,21 @@ static bool values_column(const struct amm_rows *rows, unsigned column, enum val
 
 /* ---- tenants and groups ---- */
 
+/* Of a group and of a tenant alike. */
+static void take_policy(struct fleet_group *group, const struct amm_rows *rows)
+{
+    group->tunnel_policy = (uint8_t)amm_rows_number(rows, 6);
+    group->window_from = (uint16_t)amm_rows_number(rows, 7);
+    group->window_to = (uint16_t)amm_rows_number(rows, 8);
+}
+
 static void take_tenant(struct fleet_tenant *tenant, const struct amm_rows *rows)
 {
     amm_rows_text(rows, 2, tenant->title, sizeof tenant->title);
     tenant->created_at = amm_rows_number(rows, 3);
     tenant->gateways_max = (uint32_t)amm_rows_number(rows, 4);
     tenant->root->clone_policy = (uint8_t)amm_rows_number(rows, 5);
+    take_policy(tenant->root, rows);
     tenant->root->created_at = tenant->created_at;
     amm_rows_text(rows, 2, tenant->root->name, sizeof tenant->root->name);
 }
@@ -73,6 +82,7 @@ static struct fleet_group *put_group(struct fleet *fleet, const struct amm_rows 
         amm_rows_text(rows, 3, group->name, sizeof group->name);
         group->created_at = amm_rows_number(rows, 4);
         group->clone_policy = (uint8_t)amm_rows_number(rows, 5);
+        take_policy(group, rows);
     }
     return group;
 }

@@ -292,6 +292,54 @@ bool fleet_group_set_clone_policy(struct fleet *fleet, struct fleet_group *group
     return true;
 }
 
+/* ---- when tunnels are up ---- */
+
+const char *fleet_tunnel_policy_name(enum fleet_tunnel_policy policy)
+{
+    static const char *const names[] = {"inherit", "always", "on-demand", "scheduled"};
+    return names[policy < FLEET_TUNNEL_POLICIES ? policy : FLEET_TUNNEL_INHERIT];
+}
+
+bool fleet_group_set_tunnel_policy(struct fleet *fleet, struct fleet_group *group,
+                                   enum fleet_tunnel_policy policy, uint16_t from, uint16_t to,
+                                   struct fleet_error *error)
+{
+    struct amm_value window[] = {amm_number(policy), amm_number(from), amm_number(to),
+                                 amm_number(group->parent ? group->id : group->tenant->id),
+                                 amm_number(group->tenant->id)};
+    enum amm_store_result result =
+        group->parent ? amm_store_run(fleet->store, AMM_SQL_GROUP_TUNNEL_POLICY, window, 5)
+                      : amm_store_run(fleet->store, AMM_SQL_TENANT_TUNNEL_POLICY, window, 4);
+    if (result != AMM_STORE_OK) {
+        return fleet_store_refused(fleet, result, error);
+    }
+    fleet_touch_one_group(fleet, group, FLEET_SETTINGS);
+    group->tunnel_policy = (uint8_t)policy;
+    group->window_from = from;
+    group->window_to = to;
+    return true;
+}
+
+const struct fleet_group *fleet_tunnel_policy_group(const struct fleet_group *group)
+{
+    while (group && group->tunnel_policy == FLEET_TUNNEL_INHERIT) {
+        group = group->parent;
+    }
+    return group;
+}
+
+bool fleet_tunnel_policy_wants(const struct fleet_group *group, int64_t now)
+{
+    const struct fleet_group *from = fleet_tunnel_policy_group(group);
+    if (!from || from->tunnel_policy == FLEET_TUNNEL_ALWAYS) {
+        return true;
+    }
+    int64_t minute = now % 86400 / 60;
+    bool after = minute >= from->window_from, before = minute < from->window_to;
+    return from->tunnel_policy == FLEET_TUNNEL_SCHEDULED &&
+           (from->window_from < from->window_to ? after && before : after || before);
+}
+
 bool fleet_group_remove(struct fleet *fleet, struct fleet_group *group, struct fleet_error *error)
 {
     if (is_root(group, error)) {

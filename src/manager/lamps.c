@@ -50,11 +50,15 @@ bool gateway_radio_is_poor(const struct fleet_gateway *gateway)
 
 enum tunnel_state { TUNNEL_UP, TUNNEL_DOWN, TUNNEL_RESTING, TUNNEL_NEVER };
 
-static enum tunnel_state tunnel_state_of(const struct fleet_gateway *gateway)
+static enum tunnel_state tunnel_state_of(const struct fleet_gateway *gateway, int64_t now)
 {
     const struct fleet_tunnel *tunnel = &gateway->tunnel;
     if (tunnel->up_port != 0) {
         return TUNNEL_UP;
+    }
+    if (tunnel->port != 0 && gateway->kind == FLEET_OURS &&
+        !fleet_tunnel_policy_wants(gateway->group, now)) {
+        return TUNNEL_RESTING;
     }
     bool was_never = tunnel->port == 0 || gateway->access == FLEET_NEW ||
                      (tunnel->since == 0 && gateway->last_checkin == 0);
@@ -63,8 +67,7 @@ static enum tunnel_state tunnel_state_of(const struct fleet_gateway *gateway)
 
 enum lamp lamp_tunnel(const struct fleet_gateway *gateway, int64_t now)
 {
-    (void)now;
-    switch (tunnel_state_of(gateway)) {
+    switch (tunnel_state_of(gateway, now)) {
     case TUNNEL_UP:
         return gateway->tunnel.stale || gateway_radio_is_poor(gateway) ? LAMP_DEGRADED : LAMP_UP;
     case TUNNEL_RESTING:
@@ -90,7 +93,7 @@ void branch_counts_add(struct branch_counts *counts, const struct fleet_gateway 
         counts->checkin_missing += lamp == LAMP_DOWN;
         counts->checkin_never += lamp == LAMP_UNKNOWN;
     }
-    enum tunnel_state tunnel = tunnel_state_of(gateway);
+    enum tunnel_state tunnel = tunnel_state_of(gateway, now);
     counts->tunnel_up += tunnel == TUNNEL_UP;
     counts->tunnel_down += tunnel == TUNNEL_DOWN;
     counts->tunnel_resting += tunnel == TUNNEL_RESTING;

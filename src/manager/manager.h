@@ -31,6 +31,7 @@ struct stream;
 struct fleet;
 struct enrolment;
 struct tunnel;
+struct remote;
 struct thresholds;
 struct limits;
 struct metrics;
@@ -50,6 +51,7 @@ struct manager {
     struct fleet *fleet;           /* tenants, groups, gateways (fleet.h) */
     struct enrolment *enrolment;   /* identities, tokens, amm-cad (enrolment.h) */
     struct tunnel *tunnel;         /* places, amm-tunneld (tunnel.h) */
+    struct remote *remote;         /* remote sessions, amm-proxyd (remote.h) */
     struct thresholds *thresholds; /* columns of the dashboard (thresholds.h) */
 };
 

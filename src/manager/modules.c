@@ -4,8 +4,10 @@
 #include "manager/imports.h"
 #include "manager/manager.h"
 #include "manager/thresholds.h"
+#include "manager/remote.h"
 #include "manager/tunnel.h"
 
 const struct manager_module *const manager_modules[] = {
-    &fleet_module, &threshold_module, &enrolment_module, &tunnel_module, &imports_module, NULL,
+    &fleet_module, &threshold_module, &enrolment_module, &tunnel_module, &imports_module,
+    &remote_module, NULL,
 };

@@ -4,6 +4,7 @@
 #include "manager/imports.h"
 #include "manager/nouns.h"
 #include "manager/thresholds.h"
+#include "manager/remote.h"
 #include "manager/tunnel.h"
 
 const struct route *const route_tables[] = {
@@ -19,5 +20,6 @@ const struct route *const route_tables[] = {
     dashboard_routes,   threshold_routes,
     search_routes,      preference_routes,
     refused_routes,     import_routes,
-    export_routes,      NULL,
+    export_routes,      remote_routes,      remote_page_routes,
+    tunnel_policy_routes, NULL,
 };

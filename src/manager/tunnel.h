@@ -49,6 +49,15 @@ bool tunnel_port_free(struct manager *m, const struct fleet_gateway *gateway, ui
 bool tunnel_move(struct manager *m, struct fleet_gateway *gateway, uint32_t port, const char *by,
                  struct fleet_error *error);
 
+/* The one tunnel that leads to the gateway now. False: none is up, as far as is known. */
+struct tunnel_up {
+    uint64_t epoch; /* names this tunnel (ipc/tunnel.h); never 0 */
+    uint32_t inner_ip;
+    int64_t since;
+};
+bool tunnel_is_up(const struct manager *m, const struct fleet_gateway *gateway,
+                  struct tunnel_up *out);
+
 /* True while the gateway may be up on two ports at once. */
 bool tunnel_is_moving(const struct manager *m, const struct fleet_gateway *gateway);
 

@@ -96,6 +96,17 @@ const struct tunnel_live *tunnel_live_of(const struct tunnel *t,
     return second != NULL ? better(home, second, gateway->id) : home;
 }
 
+bool tunnel_is_up(const struct manager *m, const struct fleet_gateway *gateway,
+                  struct tunnel_up *out)
+{
+    const struct tunnel_live *live = m->tunnel != NULL ? tunnel_live_of(m->tunnel, gateway) : NULL;
+    if (live == NULL || live->epoch == 0) {
+        return false;
+    }
+    *out = (struct tunnel_up){live->epoch, live->inner_ip, live->since};
+    return true;
+}
+
 /* What browsers are told. */
 static void publish(struct tunnel *t, const struct fleet_gateway *gateway)
 {
@@ -213,6 +224,7 @@ void tunnel_status_peer(struct tunnel *t, const struct amm_ipc_peer *peer, bool 
             .is_silent = is_silent(tunnel_port_find(t, peer->port), peer->idle_ms),
             .port = peer->port,
             .inner_ip = peer->inner_ip,
+            .epoch = peer->epoch,
             .since = peer->since,
         };
         snprintf(live->name, sizeof live->name, "%s", peer->name);
@@ -339,6 +351,7 @@ static void joined(struct tunnel *t, const struct amm_ipc_event *event)
         .transport = event->transport,
         .port = event->port,
         .inner_ip = event->inner_ip,
+        .epoch = event->epoch,
         .since = event->at,
         .heard_at = event->at,
         .gateway_id = gateway != NULL ? gateway->id : 0,

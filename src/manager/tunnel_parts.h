@@ -21,6 +21,7 @@ struct tunnel_live {
     uint8_t transport, cipher;
     uint16_t port;
     uint32_t inner_ip;
+    uint64_t epoch;     /* names this tunnel; 0: not told */
     int64_t since;      /* wall seconds */
     int64_t heard_at;   /* of the last packet, as of the last status */
     int64_t gateway_id; /* 0: a name that the fleet does not have */

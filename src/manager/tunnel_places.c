@@ -256,10 +256,13 @@ void tunnel_forget(struct tunnel *t, int64_t gateway_id)
 
 /* ---- what is desired ---- */
 
+/* Also one whose tunnel rests by the policy of its groups: what is ordered must find a place. */
 static bool is_enabled(const struct fleet_gateway *gateway)
 {
     char value[AMM_MSCI_VALUE];
+    const struct fleet_group *policy = fleet_tunnel_policy_group(gateway->group);
     return gateway->kind != FLEET_OURS ||
+           (policy != NULL && policy->tunnel_policy != FLEET_TUNNEL_ALWAYS) ||
            (fleet_effective(gateway, AMM_MSCI_TUNNEL, value, sizeof value) &&
             strcmp(value, "Enable") == 0);
 }

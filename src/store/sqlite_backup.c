@@ -136,6 +136,9 @@ static enum amm_store_result forget_the_past(struct amm_store *store, int64_t ep
         result = amm_store_run(store, AMM_SQL_OPERATION_DROP_OPEN, AMM_WITH(amm_number(now)));
     }
     if (result == AMM_STORE_OK) {
+        result = amm_store_run(store, AMM_SQL_REMOTE_DROP_LIVE, AMM_WITH(amm_number(now)));
+    }
+    if (result == AMM_STORE_OK) {
         result = amm_store_run(store, AMM_SQL_META_SET,
                                AMM_WITH(amm_text(AMM_META_EPOCH), amm_text(text)));
     }
