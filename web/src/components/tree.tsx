@@ -36,7 +36,7 @@ export function VirtualTree<T extends TreeItem>(props: {
   useEffect(() => {
     if (place < 0) return;
     setActive(selected);
-    scrollToRow(scroller.current, place, height);
+    scrollToRow(scroller.current, place, height, 0, true);
   }, [selected, place >= 0]);
 
   const go = (index: number) => {

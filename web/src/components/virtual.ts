@@ -35,12 +35,14 @@ export function useVirtual(scroller: RefObject<HTMLElement>, count: number, heig
   return [Math.min(span[0], count), Math.min(span[1], count)];
 }
 
-/** Brings row `index` into view. */
-export function scrollToRow(element: HTMLElement | null, index: number, height: number, offset = 0): void {
+/** Brings row `index` into view; to its middle if it was out of it and `centre`. */
+export function scrollToRow(element: HTMLElement | null, index: number, height: number, offset = 0, centre = false): void {
   if (!element) return;
   const top = index * height;
   const view = element.clientHeight - offset;
-  if (top < element.scrollTop) element.scrollTop = top;
+  const isOut = top < element.scrollTop || top + height > element.scrollTop + view;
+  if (isOut && centre) element.scrollTop = top - view / 2;
+  else if (top < element.scrollTop) element.scrollTop = top;
   else if (top + height > element.scrollTop + view) element.scrollTop = top + height - view;
 }
 

@@ -19,6 +19,7 @@ export interface Route {
 export const routes: readonly Route[] = [
   { path: '/gateways/:id', title: 'Gateway', hasTree: true, load: () => import('./gateway/page') },
   { path: '/operations', title: 'Operations', hasTree: true, load: () => import('./operations') },
+  { path: '/profile', title: 'Profile', hasTree: false, load: () => import('./profile') },
 ];
 
 export interface NavEntry {

@@ -42,8 +42,9 @@ export function valueToSend(kind: ParameterKind, text: string, before: Value | u
   return isNumber ? Number(text) : text;
 }
 
-export function valueText(value: Value | undefined): string {
+export function valueText(value: Value | undefined, unit = ''): string {
   if (value === undefined || value === null) return '–';
+  if (typeof value === 'number') return String(value).replace('-', '\u2212') + (unit === '' ? '' : `\u202f${unit}`);
   if (typeof value === 'object' && !Array.isArray(value)) return 'set' in value ? (value['set'] ? 'set' : 'not set') : JSON.stringify(value);
   return Array.isArray(value) ? value.join(', ') : value === '' ? 'empty' : String(value);
 }

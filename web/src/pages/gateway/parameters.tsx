@@ -20,7 +20,7 @@ const FEW = 12; // rows before "all"
 
 function Editor({ row, kind, gateway, values, onClose }: { row: ParameterRow; kind: ParameterKind; gateway: GatewayWhole; values: Resource<Answer>; onClose: () => void }) {
   const before = row.desired?.value ?? row.reported ?? kind.initial;
-  const [text, setText] = useState(kind.secret || before === undefined ? '' : valueText(before).replace(/^(–|empty)$/, ''));
+  const [text, setText] = useState(kind.secret || before === undefined || before === null || typeof before === 'object' ? '' : String(before));
   const [isTried, setTried] = useState(false);
   const action = useAction();
   const allowed = allowedOf(kind.allowed);
@@ -151,8 +151,8 @@ export function Parameters({ gateway, mayOperate }: { gateway: GatewayWhole; may
           <span title={row.kind?.help}>{row.title}</span>
         ),
     },
-    { key: 'desired', title: 'Desired', wrap: true, render: (row) => (row.desired ? row.pending ? <b>{valueText(row.desired.value)}</b> : valueText(row.desired.value) : <None />) },
-    { key: 'reported', title: 'Reported', wrap: true, render: (row) => (row.reported === undefined ? <None /> : valueText(row.reported)) },
+    { key: 'desired', title: 'Desired', wrap: true, render: (row) => (row.desired ? row.pending ? <b>{valueText(row.desired.value, row.kind?.unit)}</b> : valueText(row.desired.value, row.kind?.unit) : <None />) },
+    { key: 'reported', title: 'Reported', wrap: true, render: (row) => (row.reported === undefined ? <None /> : valueText(row.reported, row.kind?.unit)) },
     { key: 'state', title: 'State', render: (row) => <Agreement row={row} failed={failed} /> },
     { key: 'by', title: 'Changed by', wrap: true, render: (row) => <By row={row} /> },
     {
