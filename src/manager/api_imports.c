@@ -290,8 +290,10 @@ static void show_rows(struct job *job)
     enum { LOOKED_AT = 5000 };
     const struct import *import = import_of(job);
     struct job_page page = job_page(job);
-    char verdict[16] = "all";
-    job_query_text(job, "verdict", verdict, sizeof verdict);
+    char verdict[16];
+    if (!job_query_text(job, "verdict", verdict, sizeof verdict)) {
+        snprintf(verdict, sizeof verdict, "all");
+    }
     bool is_mixed = strcmp(verdict, "good") == 0;
     unsigned limit = is_mixed ? LOOKED_AT : page.limit, seen = 0;
     int64_t last = 0;
