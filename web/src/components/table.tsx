@@ -33,6 +33,12 @@ export interface TableProps<T> {
   /** In all, if not all of them are read yet; onMore asks for more near the end. */
   total?: number;
   onMore?: () => void;
+  /** Rows that are in view, as they change. */
+  onRange?: (first: number, last: number) => void;
+  /** Virtual rows of two lines instead of one. */
+  tall?: boolean;
+  /** Gets what moves to a row by its number. */
+  jump?: { current: ((index: number) => void) | null };
   onOpen?: (row: T) => void;
   selected?: (row: T) => boolean;
   onSelect?: (row: T) => void;
@@ -97,7 +103,7 @@ export function Table<T>(props: TableProps<T>) {
   const { columns, rows, rowKey, virtual } = props;
   const scroller = useRef<HTMLDivElement>(null);
   const body = useRef<HTMLTableSectionElement>(null);
-  const height = usePixels('--row');
+  const height = usePixels(props.tall ? '--row-tall' : '--row');
   const [active, setActive] = useState(0);
   const head = virtual ? (body.current?.offsetTop ?? 30) : 0;
   const [first, last] = useVirtual(scroller, rows.length, height, 0);
@@ -108,6 +114,7 @@ export function Table<T>(props: TableProps<T>) {
   useEffect(() => {
     if (virtual && to >= rows.length - 10 && rows.length < (props.total ?? 0)) props.onMore?.();
   }, [to, rows.length, props.total]);
+  useEffect(() => props.onRange?.(from, to), [from, to]);
   useEffect(() => {
     if (!wantsFocus.current) return;
     wantsFocus.current = false;
@@ -121,6 +128,7 @@ export function Table<T>(props: TableProps<T>) {
     if (virtual) scrollToRow(scroller.current, next, height, head);
     props.onActive?.(rows[next] ?? null);
   };
+  if (props.jump) props.jump.current = go;
   const onKeyDown = (event: KeyboardEvent) => {
     const row = rows[at];
     const page = Math.max(1, Math.floor((scroller.current?.clientHeight ?? 300) / height) - 2);
@@ -137,7 +145,7 @@ export function Table<T>(props: TableProps<T>) {
   useShortcut('k', 'Previous row', () => go(at - 1), props.keys === true);
 
   return (
-    <div class={`table-box ${virtual ? 'virtual' : ''}`} ref={scroller} role={virtual ? undefined : 'group'}>
+    <div class={`table-box ${virtual ? 'virtual' : ''} ${props.tall ? 'tall' : ''}`} ref={scroller} role={virtual ? undefined : 'group'}>
       <table role="grid" aria-label={props.label} aria-rowcount={props.total ?? rows.length} aria-busy={props.busy || undefined} onKeyDown={onKeyDown}>
         <Head columns={columns} sort={props.sort} onSort={props.onSort} />
         <tbody ref={body}>

@@ -47,7 +47,7 @@ export function scrollToRow(element: HTMLElement | null, index: number, height: 
 }
 
 /** A length of the styles in px: "--row" is 30, and 44 under a finger. */
-export function usePixels(name: '--row' | '--tree-row'): number {
+export function usePixels(name: '--row' | '--row-tall' | '--tree-row'): number {
   const read = () => {
     const style = getComputedStyle(document.documentElement);
     const rem = parseFloat(style.fontSize) || 16;
