@@ -11,6 +11,7 @@ import './styles/base.css';
 import './styles/controls.css';
 import './styles/frame.css';
 import './styles/panels.css';
+import './styles/fleet.css';
 
 startPreferences();
 startRouter();

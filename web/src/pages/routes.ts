@@ -19,6 +19,20 @@ export interface Route {
 export const routes: readonly Route[] = [
   { path: '/gateways/:id', title: 'Gateway', hasTree: true, load: () => import('./gateway/page') },
   { path: '/operations', title: 'Operations', hasTree: true, load: () => import('./operations') },
+  { path: '/dashboard', title: 'Dashboard', hasTree: true, load: () => import('./dashboard/dashboard') },
+  { path: '/thresholds', title: 'Thresholds', hasTree: true, load: () => import('./thresholds/thresholds') },
+  { path: '/tunnels', title: 'Tunnels', hasTree: false, load: () => import('./tunnels/tunnels') },
+  { path: '/tunnels/refused', title: 'Refused joins', hasTree: false, load: () => import('./tunnels/refused') },
+  { path: '/add', title: 'Add gateway', hasTree: false, load: () => import('./add/add') },
+  { path: '/admin', title: 'Admin', hasTree: false, load: () => import('./admin/admin') },
+  { path: '/admin/imports', title: 'Spreadsheet upload', hasTree: false, load: () => import('./imports/imports') },
+  { path: '/admin/imports/:id', title: 'Spreadsheet upload', hasTree: false, load: () => import('./imports/import') },
+  { path: '/admin/groups', title: 'Groups', hasTree: false, load: () => import('./admin/groups') },
+  { path: '/admin/users', title: 'Users', hasTree: false, load: () => import('./admin/users') },
+  { path: '/admin/tokens', title: 'API tokens', hasTree: false, load: () => import('./admin/tokens') },
+  { path: '/admin/audit', title: 'Audit log', hasTree: false, load: () => import('./admin/audit') },
+  { path: '/admin/tenants', title: 'Tenants', hasTree: false, load: () => import('./admin/tenants') },
+  { path: '/admin/backup', title: 'Backup', hasTree: false, load: () => import('./admin/backup') },
   { path: '/profile', title: 'Profile', hasTree: false, load: () => import('./profile') },
 ];
 

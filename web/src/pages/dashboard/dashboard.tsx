@@ -144,7 +144,7 @@ export default function Dashboard() {
         <div class="table-foot">
           <span>Times in your zone, {zone(now.value)}. Hover for UTC</span>
           {preferences.value.keys && (
-            <span class="keys"><kbd>j</kbd> <kbd>k</kbd> move <kbd>o</kbd> ACEmanager <kbd>?</kbd> all keys</span>
+            <span class="shortcut-keys"><kbd>j</kbd> <kbd>k</kbd> move <kbd>o</kbd> ACEmanager <kbd>?</kbd> all keys</span>
           )}
         </div>
       </section>
