@@ -65,7 +65,6 @@ static const struct amm_conf_section sections[] = {
     {"", false, NULL, NULL, false},
     {"port", true, NULL, NULL, false},
     {"cad", false, "Shared with amm-cad.", begin_manager, true},
-    {"remote-access", false, NULL, NULL, false},
     {"remote-access", false, "Shared with amm-proxyd.", begin_manager, true},
     {"manager", false, "The manager, ammd: console, API and check-ins.", begin_manager, false},
     {.name = NULL},
