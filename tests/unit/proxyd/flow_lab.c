@@ -97,6 +97,8 @@ static void listen_as_gateway(void)
     flow_lab.gateway = (struct amm_address){.family = AMM_FAMILY_IPV4, .ip = {127, 0, 0, 1}};
     flow_lab.listener = amm_tcp_listen(&flow_lab.gateway, false, error, sizeof error);
     assert_true(flow_lab.listener >= 0);
+    const int room = 65536; /* so that tests need not send much before nobody takes more */
+    setsockopt(flow_lab.listener, SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
     assert_int_equal(getsockname(flow_lab.listener, (struct sockaddr *)&name, &len), 0);
     flow_lab.gateway.port = ntohs(name.sin_port);
 }
