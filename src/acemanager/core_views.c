@@ -93,7 +93,7 @@ bool ace_activate(struct ace_core *core, const char *by, char *error, size_t roo
 bool ace_reboot(struct ace_core *core, const char *by, char *error, size_t room)
 {
     char reason[ACE_REASON];
-    snprintf(reason, sizeof reason, "reboot by %.32s", by);
+    snprintf(reason, sizeof reason, "reboot by %.*s", amm_text_part(by, 32), by);
     return core_reboot(core, reason, error, room);
 }
 

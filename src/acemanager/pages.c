@@ -1,4 +1,5 @@
 #include "web_door.h"
+#include "web_relay.h"
 
 #include "io/clock.h"
 #include "io/log.h"
@@ -32,6 +33,7 @@ static void part_changed(void *context)
     struct ace_pages *pages = context;
     web_settle(pages);
     web_door_follow(pages->door);
+    web_remote_changed(pages);
 }
 
 static void open_accounts(struct ace_pages *pages)
@@ -68,6 +70,7 @@ struct ace_pages *ace_pages_new(struct ace_core *core, char *error, size_t room)
     pages->send = send_reply;
     amm_random_fill(&pages->random, pages->login_key, sizeof pages->login_key);
     web_sessions_init(&pages->sessions, pages->random);
+    web_remote_init(pages);
     open_accounts(pages);
     pages->hasher = web_hasher_new(pages->random);
     if (!pages->hasher) {
@@ -78,7 +81,8 @@ struct ace_pages *ace_pages_new(struct ace_core *core, char *error, size_t room)
     if (!pages->door) {
         return ace_pages_free(pages);
     }
-    if (!attach(pages)) {
+    pages->relay = web_relay_new(pages);
+    if (!pages->relay || !attach(pages)) {
         snprintf(error, room, "out of memory");
         return ace_pages_free(pages);
     }
@@ -89,6 +93,7 @@ struct ace_pages *ace_pages_new(struct ace_core *core, char *error, size_t room)
 struct ace_pages *ace_pages_free(struct ace_pages *pages)
 {
     if (pages) {
+        pages->relay = web_relay_free(pages->relay);
         pages->door = web_door_free(pages->door);
         pages->hasher = web_hasher_free(pages->hasher);
         amm_wipe(pages, sizeof *pages);

@@ -6,11 +6,13 @@
 #include "web_account.h"
 #include "web_hasher.h"
 #include "web_limit.h"
+#include "web_remote.h"
 #include "web_session.h"
 #include "web_template.h"
 
 #include <jansson.h>
 
+struct web_relay;
 struct web_door; /* sockets and TLS: web_door.c */
 
 struct ace_pages {
@@ -22,6 +24,9 @@ struct ace_pages {
     struct web_accounts accounts;
     char accounts_error[256]; /* why nobody can log in; "" */
     struct web_hasher *hasher;
+    struct web_remote remote;
+    struct web_visits visits;
+    struct web_relay *relay; /* web_relay.h; NULL: none */
 
     /* How an answer leaves: amm_http_answer, or a test's own. */
     void (*send)(struct ace_pages *pages, struct amm_http_ref ref,

@@ -12,14 +12,14 @@ enum { EVENTS = 50, BUNDLE_EVENTS = 200 };
 
 void web_activate_take(struct web_call *call)
 {
-    char error[256], text[400];
+    char error[256], by[WEB_BY], text[400];
     struct ace_parameter port;
     bool moves = ace_parameter_get(call->pages->core, AMM_MSCI_HTTPS_PORT, &port) && port.pending;
     char to[16] = "";
     if (moves) {
         snprintf(to, sizeof to, "%.8s", port.pending);
     }
-    if (!ace_activate(call->pages->core, web_role_name(call->session->role), error, sizeof error)) {
+    if (!ace_activate(call->pages->core, web_by(call->session, by), error, sizeof error)) {
         snprintf(text, sizeof text, "Not activated: %s.", error);
         web_session_flash(call->session, "down", text);
     } else if (moves) {
@@ -79,8 +79,8 @@ void web_reboot_show(struct web_call *call)
 
 void web_reboot_take(struct web_call *call)
 {
-    char error[256], text[WEB_FLASH];
-    if (!ace_reboot(call->pages->core, web_role_name(call->session->role), error, sizeof error)) {
+    char error[256], by[WEB_BY], text[WEB_FLASH];
+    if (!ace_reboot(call->pages->core, web_by(call->session, by), error, sizeof error)) {
         snprintf(text, sizeof text, "Not rebooted: %.250s.", error);
         web_session_flash(call->session, "down", text);
         web_answer_redirect(call, "/admin/reboot");
@@ -118,13 +118,13 @@ void web_reset_show(struct web_call *call)
 
 void web_reset_take(struct web_call *call)
 {
-    char typed[16], forget[8], error[256], text[WEB_FLASH];
+    char typed[16], forget[8], error[256], by[WEB_BY], text[WEB_FLASH];
     if (!web_form(call, "typed", typed, sizeof typed) || strcmp(typed, "reset") != 0) {
         show_reset(call, 422, "Nothing was reset: the word is “reset”, without capitals.");
         return;
     }
     bool forgets = web_form(call, "forget", forget, sizeof forget);
-    if (!ace_factory_reset(call->pages->core, web_role_name(call->session->role), forgets, error,
+    if (!ace_factory_reset(call->pages->core, web_by(call->session, by), forgets, error,
                            sizeof error)) {
         snprintf(text, sizeof text, "Nothing was reset: %.250s.", error);
         web_session_flash(call->session, "down", text);

@@ -129,13 +129,15 @@ int web_door_fd(const struct web_door *door)
 
 amm_time web_door_deadline(const struct web_door *door)
 {
-    return amm_time_min(door->retry, amm_http_server_deadline(door->pages->server));
+    return amm_time_min(amm_time_min(door->retry, web_remote_deadline(door->pages)),
+                        amm_http_server_deadline(door->pages->server));
 }
 
 void web_door_step(struct web_door *door)
 {
     amm_http_server_step(door->pages->server);
     web_serve_hashed(door->pages);
+    web_remote_step(door->pages);
     if (ace_core_now(door->pages->core).mono >= door->retry) {
         web_door_follow(door);
     }

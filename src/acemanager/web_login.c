@@ -3,6 +3,7 @@
 #include "io/log.h"
 #include "web_format.h"
 #include "web_guard.h"
+#include "web_remote.h"
 #include "web_view.h"
 
 #include <inttypes.h>
@@ -158,7 +159,13 @@ void web_login_hashed(struct web_call *call, const struct web_hasher_job *job)
 
 void web_logout_take(struct web_call *call)
 {
-    web_session_close(call->session);
+    if (call->session->is_remote) {
+        web_session_close(&call->pages->sessions, call->session, WEB_END_LEFT);
+        call->session = NULL;
+        web_remote_gone(call, WEB_END_LEFT);
+        return;
+    }
+    web_session_close(&call->pages->sessions, call->session, WEB_END_LEFT);
     call->session = NULL;
     web_answer_cookie(call, WEB_COOKIE, "");
     web_answer_field(call, "Clear-Site-Data", "\"cache\"");

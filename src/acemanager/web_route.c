@@ -13,6 +13,7 @@ const struct web_route web_routes[] = {
     {"/login", WEB_CHANGES, WEB_NOBODY, web_login_take, true},
     {"/logout", WEB_CHANGES, WEB_VIEWER, web_logout_take, false},
     {"/sessions/end", WEB_CHANGES, WEB_USER, web_sessions_end, false},
+    {"/visitors/end", WEB_CHANGES, WEB_USER, web_visitors_end, false},
 
     {"/status", WEB_READS, WEB_VIEWER, web_status_show, false},
     {"/wan", WEB_READS, WEB_VIEWER, web_wan_show, false},
@@ -27,6 +28,7 @@ const struct web_route web_routes[] = {
 
     {"/activate", WEB_CHANGES, WEB_USER, web_activate_take, false},
     {"/checkin", WEB_CHANGES, WEB_USER, web_checkin_take, false},
+    {"/admin/visits", WEB_READS, WEB_VIEWER, web_visits_show, false},
     {"/admin/password", WEB_READS, WEB_USER, web_password_show, false},
     {"/admin/password", WEB_CHANGES, WEB_USER, web_password_take, false},
     {"/admin/diagnostics", WEB_READS, WEB_VIEWER, web_diagnostics_show, false},

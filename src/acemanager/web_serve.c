@@ -146,13 +146,31 @@ static void dispatch(struct web_call *call)
     route->handle(call);
 }
 
-static void find_session(struct web_call *call)
+/* False if the cookie was answered: its remote session is over, or is not of this tunnel. */
+static bool find_session(struct web_call *call)
 {
     struct amm_view token = web_cookie(&call->request->fields, WEB_COOKIE);
     bool by_person = amm_http_field_count(&call->request->fields, "x-refresh") == 0;
     if (token.data) {
-        call->session = web_session_find(&call->pages->sessions, token, call->now.mono, by_person);
+        struct web_sessions *sessions = &call->pages->sessions;
+        enum web_end why;
+        call->session = web_session_find(sessions, token, call->now.mono, by_person);
+        if (call->session && call->session->is_remote && !call->in_tunnel) {
+            call->session = NULL;
+        } else if (call->session && call->session->is_remote &&
+                   call->session->who.epoch != ace_tunnel_epoch(call->pages->core)) {
+            web_session_close(sessions, call->session, WEB_END_EPOCH);
+            call->session = NULL;
+        }
+        if (!call->session && call->in_tunnel && web_session_has_ended(sessions, token, &why)) {
+            web_remote_gone(call, why);
+            return false;
+        }
+        if (call->session && call->session->is_remote && by_person) {
+            web_visits_touch(&call->pages->visits, call->session->visit, call->now);
+        }
     }
+    return true;
 }
 
 void web_serve(struct ace_pages *pages, const struct amm_http_call *http)
@@ -168,8 +186,9 @@ void web_serve(struct ace_pages *pages, const struct amm_http_call *http)
         .in_tunnel = is_in_tunnel(pages, &http->local),
     };
     web_answer_begin(&call);
-    if (may_come_in(&call) && !serve_file(&call)) {
-        find_session(&call);
+    if (web_remote_is(http->request)) {
+        web_remote_take(&call);
+    } else if (may_come_in(&call) && !serve_file(&call) && find_session(&call)) {
         dispatch(&call);
     }
     web_answer_send(&call);

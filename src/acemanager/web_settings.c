@@ -36,7 +36,10 @@ static const struct settings_page settings_pages[] = {
     {"services/time", "Time", {{"ntp", "NTP", {AMM_MSCI_NTP, AMM_MSCI_NTP_SERVERS}}}, more_time},
     {"security",
      "Security",
-     {{"acemanager", "ACEmanager", {AMM_MSCI_REMOTE_ACCESS, AMM_MSCI_IDLE_TIME}}},
+     {{"acemanager", "ACEmanager", {AMM_MSCI_REMOTE_ACCESS, AMM_MSCI_IDLE_TIME}},
+      {"relay",
+       "Remote access to the LAN",
+       {AMM_MSCI_RELAY_TARGETS, AMM_MSCI_RELAY_PORT, AMM_MSCI_RELAY_RATE}}},
      more_security},
 };
 
@@ -120,8 +123,8 @@ static const char *hint_of(const struct ace_parameter *p, const struct web_call 
     snprintf(out, room, "%s", p->msci->help);
     if (p->at && p->by && strcmp(p->by, "default") != 0) {
         size_t len = strlen(out);
-        snprintf(out + len, room - len, " Set by %.32s, %s.",
-                 strcmp(p->by, "server") == 0 ? "the server" : p->by,
+        const char *by = strcmp(p->by, "server") == 0 ? "the server" : p->by;
+        snprintf(out + len, room - len, " Set by %.*s, %s.", amm_text_part(by, 32), by,
                  web_ago(call->now.wall - p->at, words));
     }
     return out;
@@ -267,7 +270,12 @@ static bool read_field(struct web_call *call, uint32_t id, struct typed *typed)
         snprintf(typed->error, sizeof typed->error, "%s", without_number(error));
         return true;
     }
-    return strcmp(value.text, p.pending ? p.pending : p.value) != 0;
+    bool is_changed = strcmp(value.text, p.pending ? p.pending : p.value) != 0;
+    if (is_changed && id == AMM_MSCI_RELAY_TARGETS && call->in_tunnel) {
+        snprintf(typed->error, sizeof typed->error,
+                 "What can be reached through this gateway is set from its LAN only.");
+    }
+    return is_changed;
 }
 
 static void read_form(struct web_call *call, struct form *form, size_t *changed)
@@ -297,7 +305,7 @@ void web_settings_take(struct web_call *call)
     struct form form = {.page = page_of(call->request->path), .came_back = true};
     struct ace_setting settings[CARDS * FIELDS];
     struct ace_objection objection = {0};
-    char path[64];
+    char path[64], by[WEB_BY];
     size_t n;
     read_form(call, &form, &n);
     if (form.is_refused) {
@@ -307,8 +315,8 @@ void web_settings_take(struct web_call *call)
     for (size_t i = 0; i < n; i++) {
         settings[i] = (struct ace_setting){form.at[i].id, amm_view_str(form.at[i].text)};
     }
-    if (n > 0 && !ace_parameters_set(call->pages->core, settings, n,
-                                     web_role_name(call->session->role), &objection)) {
+    if (n > 0 && !ace_parameters_set(call->pages->core, settings, n, web_by(call->session, by),
+                                     &objection)) {
         struct typed *typed = NULL;
         for (size_t i = 0; i < form.n; i++) {
             typed = form.at[i].id == objection.id ? &form.at[i] : typed;
@@ -409,10 +417,12 @@ static void logins(json_t *view, struct web_call *call)
             continue;
         }
         json_t *line = web_line(table);
-        web_cell(line, web_role_name(session->role));
-        json_object_set_new(web_cell(line, web_address(&session->remote, address)), "mono",
-                            json_true());
-        web_cell(line, session->in_tunnel ? "tunnel" : "LAN");
+        web_cell(line, session->is_remote ? session->who.name : web_role_name(session->role));
+        json_object_set_new(web_cell(line, session->is_remote
+                                               ? session->who.from
+                                               : web_address(&session->remote, address)),
+                            "mono", json_true());
+        web_cell(line, session->is_remote ? "server" : session->in_tunnel ? "tunnel" : "LAN");
         json_t *since = web_cell(line, NULL);
         json_t *time = web_time(session->opened.wall, call->now.wall);
         if (time) {
@@ -420,7 +430,11 @@ static void logins(json_t *view, struct web_call *call)
         }
         bool is_own = session == call->session;
         json_t *end = web_cell_number(line, is_own ? "this one" : NULL);
-        if (!is_own && call->session->role == WEB_USER) {
+        if (!is_own && call->session->role == WEB_USER && session->is_remote) {
+            web_set(end, "path", "visitors/end");
+            web_set(end, "what", session->who.label);
+            web_set(end, "label", "End");
+        } else if (!is_own && call->session->role == WEB_USER) {
             snprintf(number, sizeof number, "%" PRIu32, session->number);
             web_set(end, "path", "sessions/end");
             web_set(end, "what", number);

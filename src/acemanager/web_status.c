@@ -208,6 +208,7 @@ void web_status_show(struct web_call *call)
     card_bytes(view, call);
     card_clock(view, call);
     card_events(view, call);
+    web_visitors_card(view, call);
     web_answer_view(call, 200, "page", view);
 }
 

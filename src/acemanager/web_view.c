@@ -219,6 +219,7 @@ static const struct {
     {"Services", "Time", "services/time", false},
     {"Admin", "Change password", "admin/password", true},
     {"Admin", "Diagnostics", "admin/diagnostics", false},
+    {"Admin", "Remote visits", "admin/visits", false},
     {"Admin", "Reboot", "admin/reboot", true},
     {"Admin", "Factory reset", "admin/reset", true},
 };
@@ -261,10 +262,39 @@ static void add_about(json_t *view, const struct web_call *call, const char *hea
     json_object_set_new(view, "about", object);
     web_format(view, "title", "%s, %s, ACEmanager", heading, about.name);
     web_set(view, "heading", heading);
-    json_object_set_new(
-        view, "account",
-        json_pack("{ss}", "words",
-                  call->session->role == WEB_USER ? "user" : "viewer, may look only"));
+    char words[AMM_ASSERTION_PERSON + 32];
+    const struct web_session *session = call->session;
+    snprintf(words, sizeof words, "%s%s%s", session->is_remote ? session->who.name : "",
+             session->is_remote ? ", " : "",
+             session->role == WEB_USER ? "user" : "viewer, may look only");
+    json_object_set_new(view, "account", json_pack("{so}", "words", web_string(words)));
+}
+
+const char *web_by(const struct web_session *session, char out[WEB_BY])
+{
+    static const char mark[] = " (remote)";
+    if (session->is_remote) {
+        snprintf(out, WEB_BY, "%.*s%s", amm_text_part(session->who.name, WEB_BY - sizeof mark),
+                 session->who.name, mark);
+    } else {
+        snprintf(out, WEB_BY, "%s", web_role_name(session->role));
+    }
+    return out;
+}
+
+void web_visitor_words(const struct web_session *session, struct amm_now now, char *out,
+                       size_t room)
+{
+    char address[AMM_ADDRESS_TEXT], words[WEB_WORDS];
+    web_ago((now.mono - session->opened.mono) / AMM_SECOND, words);
+    if (session->is_remote) {
+        snprintf(out, room, "%s is on this page from %s, through the server, as %s; came %.40s.",
+                 session->who.name, session->who.from[0] ? session->who.from : "an unknown address",
+                 web_role_name(session->role), words);
+    } else {
+        snprintf(out, room, "%s is on this page from %s, through the tunnel; logged in %.40s.",
+                 web_role_name(session->role), web_address(&session->remote, address), words);
+    }
 }
 
 /* People who look from far away are named on every page. */
@@ -273,7 +303,7 @@ static void add_visits(json_t *view, const struct web_call *call)
     const struct web_sessions *sessions = &call->pages->sessions;
     for (size_t i = 0; i < WEB_SESSIONS; i++) {
         const struct web_session *session = &sessions->at[i];
-        char address[AMM_ADDRESS_TEXT], words[WEB_WORDS], number[16];
+        char number[16];
         if (session->role == WEB_NOBODY || session == call->session || !session->in_tunnel) {
             continue;
         }
@@ -281,13 +311,12 @@ static void add_visits(json_t *view, const struct web_call *call)
         web_set(note, "kind", "info");
         web_set(note, "lamp", "info");
         json_t *lines = list(note, "lines");
-        char text[200];
-        snprintf(text, sizeof text,
-                 "%s is on this page from %s, through the tunnel; logged in %.40s.",
-                 web_role_name(session->role), web_address(&session->remote, address),
-                 web_ago((call->now.mono - session->opened.mono) / AMM_SECOND, words));
+        char text[AMM_ASSERTION_PERSON + 200];
+        web_visitor_words(session, call->now, text, sizeof text);
         json_array_append_new(lines, web_string(text));
-        if (call->session->role == WEB_USER) {
+        if (call->session->role == WEB_USER && session->is_remote) {
+            web_action(note, "visitors/end", session->who.label, "End remote session");
+        } else if (call->session->role == WEB_USER) {
             snprintf(number, sizeof number, "%" PRIu32, session->number);
             web_action(note, "sessions/end", number, "End remote session");
         }

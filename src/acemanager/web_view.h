@@ -11,6 +11,15 @@
  * session was told to say, once. `path` names the page ("services/msci"). */
 json_t *web_view_new(struct web_call *call, const char *path, const char *heading);
 
+/* Who changes something, for the parameters' and the server's record: "user", or "Maria (remote)".
+ * WEB_BY bytes. */
+enum { WEB_BY = 65 };
+const char *web_by(const struct web_session *session, char out[WEB_BY]);
+
+/* "Maria is on this page from 198.51.100.7, ...": who is here by a session through the tunnel. */
+void web_visitor_words(const struct web_session *session, struct amm_now now, char *out,
+                       size_t room);
+
 /* A note that the password is still that of the label. */
 void web_view_first_password(json_t *view, const struct web_call *call);
 
@@ -64,6 +73,7 @@ void web_strip(json_t *list, const struct web_call *call);
 
 /* ---- pages: GET and POST handlers ---- */
 
+void web_visitors_card(json_t *view, const struct web_call *call); /* part of Status */
 void web_status_show(struct web_call *call);
 void web_wan_show(struct web_call *call);
 void web_lan_show(struct web_call *call);

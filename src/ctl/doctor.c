@@ -91,7 +91,8 @@ static void look_at_disk(struct doctor *doctor, const char *what, const char *pa
     if ((disk.f_flag & ST_RDONLY) != 0) {
         finding(doctor, WRONG, what, "%s is read-only: nothing can be saved", folder);
     } else if (left < FREE_BYTES || share < FREE_PER_CENT) {
-        finding(doctor, WARNING, what, "%s left on %s (%u %%): make room before nothing can be saved",
+        finding(doctor, WARNING, what,
+                "%s left on %s (%u %%): make room before nothing can be saved",
                 ctl_bytes_text(left, text), folder, share);
     } else {
         finding(doctor, GOOD, what, "%s left on %s", ctl_bytes_text(left, text), folder);
@@ -161,9 +162,12 @@ static void look_at_pki(struct doctor *doctor)
         {AMM_PKI_GATEWAY_AUTHORITY ".crt", "gateway CA", "ammctl pki roll gateway-ca"},
         {AMM_PKI_PROFILE_AUTHORITY ".crt", "profile CA", "ammctl pki roll profile-ca"},
     };
-    static const char *const keys[] = {AMM_PKI_SERVER_KEY, AMM_PKI_MANAGER_KEY, AMM_PKI_TIME_KEY,
+    static const char *const keys[] = {AMM_PKI_SERVER_KEY,
+                                       AMM_PKI_MANAGER_KEY,
+                                       AMM_PKI_TIME_KEY,
                                        AMM_PKI_GATEWAY_AUTHORITY ".key",
-                                       AMM_PKI_PROFILE_AUTHORITY ".key", "server-ca.key"};
+                                       AMM_PKI_PROFILE_AUTHORITY ".key",
+                                       "server-ca.key"};
     const struct amm_tunneld_config *config = doctor->ctl->config;
     char path[2 * AMM_CONF_TEXT];
     look_at_certificate(doctor, "tunnel server", config->certificate, "ammctl pki server");
@@ -224,8 +228,8 @@ static void look_at_server(struct doctor *doctor, const struct amm_ipc_server *s
         }
     }
     if (server->engine_restarts > 0) {
-        finding(doctor, WARNING, "amm-tunneld", "its engine was started again %u times: see its log",
-                server->engine_restarts);
+        finding(doctor, WARNING, "amm-tunneld",
+                "its engine was started again %u times: see its log", server->engine_restarts);
     } else if (server->alarms == 0) {
         finding(doctor, GOOD, "amm-tunneld", "answers, %s", server->version);
     }

@@ -174,8 +174,10 @@ static void test_ranges(void **state)
     BAD(s.has_pin = 2);
     BAD(strcpy(s.name, "a\nb"));
     BAD(strcpy(s.operator_name, "a\x7f"));
-    BAD(strcpy(s.reason, "\xff" "a"));
-    BAD(strcpy(s.secret, "\xc0\xaf" "a"));
+    BAD(strcpy(s.reason, "\xff"
+                         "a"));
+    BAD(strcpy(s.secret, "\xc0\xaf"
+                         "a"));
     BAD(strcpy(s.user, "\xed\xa0\x80"));
 #undef BAD
     struct amm_proxy_message m = sample(AMM_PROXY_REQUESTS_ARE);

@@ -33,8 +33,8 @@ struct amm_http_client_settings {
     struct amm_view ca_pin;  /* of the CA that the server's chain ends in and that it sent along; in
                                 a context without `ca` that one is trusted */
     bool first_use;    /* without `key_pin`, and in a context without `ca`: any key is taken, but
-                          before    a byte of a request is written it is shown by AMM_HTTP_EVENT_KEY, and
-                          waits    for amm_http_client_trust */
+                          before    a byte of a request is written it is shown by AMM_HTTP_EVENT_KEY,
+                          and    waits    for amm_http_client_trust */
     bool interim;      /* informational answers are events, too */
     bool tolerant_end; /* TLS that ends without close_notify ends an answer that has no length: many
                           small servers do so */
