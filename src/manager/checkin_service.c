@@ -8,6 +8,7 @@
 #include "fleet_module.h"
 #include "io/log.h"
 #include "manager/core.h"
+#include "manager/history.h"
 
 #include <stdlib.h>
 
@@ -170,7 +171,8 @@ static void count(const struct fleet_gateway *gateway, uint64_t seq_before,
     counters.full += full;
 }
 
-static void send(struct job *job, const struct amm_checkin_answer *answer)
+static void send(struct job *job, const struct fleet_gateway *gateway,
+                 const struct amm_checkin_answer *answer)
 {
     size_t len;
     char *text = amm_checkin_answer_encode(answer, &len);
@@ -179,6 +181,7 @@ static void send(struct job *job, const struct amm_checkin_answer *answer)
         return;
     }
     job_bytes(job, 200, "application/json", amm_view(text, len));
+    history_traffic(job->m, gateway->id, HISTORY_CHECKIN, job->body.len + len);
     free(text);
 }
 
@@ -211,7 +214,7 @@ static void take(struct job *job, struct fleet_gateway *gateway, struct amm_chec
         refuse(job, fleet_access_name(gateway->access), access_text(gateway), true);
     } else {
         count(gateway, seq_before, message, answer.full);
-        send(job, &answer);
+        send(job, gateway, &answer);
     }
     amm_checkin_answer_deinit(&answer);
 }

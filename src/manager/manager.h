@@ -33,6 +33,7 @@ struct enrolment;
 struct tunnel;
 struct remote;
 struct thresholds;
+struct history;
 struct limits;
 struct metrics;
 
@@ -53,6 +54,9 @@ struct manager {
     struct tunnel *tunnel;         /* places, amm-tunneld (tunnel.h) */
     struct remote *remote;         /* remote sessions, amm-proxyd (remote.h) */
     struct thresholds *thresholds; /* columns of the dashboard (thresholds.h) */
+    struct history *history;       /* stats over time (history.h) */
+    /* Bytes that a gateway's tunnel has carried since the last call; NULL: nobody counts. */
+    void (*tunnel_bytes)(struct manager *m, int64_t gateway, uint64_t in, uint64_t out);
 };
 
 /* A part of the manager with state of its own; all of them stand in modules.c, in the order in

@@ -2,6 +2,7 @@
 #include "manager/enrolment.h"
 #include "manager/fleet_module.h"
 #include "manager/imports.h"
+#include "manager/history.h"
 #include "manager/manager.h"
 #include "manager/thresholds.h"
 #include "manager/remote.h"

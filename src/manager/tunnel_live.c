@@ -230,6 +230,12 @@ void tunnel_status_peer(struct tunnel *t, const struct amm_ipc_peer *peer, bool 
         snprintf(live->name, sizeof live->name, "%s", peer->name);
         live->login = peer->login;
     }
+    /* Of a tunnel that is news it is not known how much was counted before. */
+    if (!is_news && gateway != NULL && t->m->tunnel_bytes != NULL &&
+        peer->rx_bytes >= live->rx_bytes && peer->tx_bytes >= live->tx_bytes) {
+        t->m->tunnel_bytes(t->m, gateway->id, peer->rx_bytes - live->rx_bytes,
+                           peer->tx_bytes - live->tx_bytes);
+    }
     live->is_seen = true;
     live->gateway_id = gateway != NULL ? gateway->id : 0;
     live->transport = peer->path.transport;

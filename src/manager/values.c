@@ -259,6 +259,18 @@ bool value_label(const struct value *object, const char *label, struct value *ou
     return false;
 }
 
+bool value_next(const struct value *object, size_t *at, struct amm_view *label, struct value *out)
+{
+    if (object->type != VALUE_OBJECT || *at >= object->text.len) {
+        return false;
+    }
+    struct amm_reader r = amm_reader(amm_view(object->text.data + *at, object->text.len - *at));
+    *label = amm_read_bytes(&r, amm_read_u8(&r));
+    bool good = read_value(&r, out);
+    *at = object->text.len - amm_reader_left(&r);
+    return good;
+}
+
 json_t *value_to_json(const struct value *value)
 {
     switch (value->type) {

@@ -63,4 +63,7 @@ bool values_get(const struct values *values, struct values_key key, struct value
 /* A labelled value of an object: "dock" of AssetTemperature. */
 bool value_label(const struct value *object, const char *label, struct value *out);
 
+/* The labels one after another: `*at` is 0 at first. False: no more. */
+bool value_next(const struct value *object, size_t *at, struct amm_view *label, struct value *out);
+
 json_t *value_to_json(const struct value *value); /* a new reference; NULL: out of memory */

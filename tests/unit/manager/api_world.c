@@ -2,6 +2,7 @@
 
 #include "manager/audit_chain.h"
 #include "manager/fleet.h"
+#include "manager/history.h"
 #include "manager/limits.h"
 #include "manager/password.h"
 #include "manager/stream.h"
@@ -34,6 +35,7 @@ static void start(struct manager *m, void *context)
     assert_string_equal(error, "");
     assert_non_null(m->directory);
     assert_true(threshold_module.start(m, error, sizeof error));
+    assert_true(history_module.start(m, error, sizeof error));
 }
 
 struct api_world *api_world_new(void)
@@ -62,6 +64,7 @@ void api_world_free(struct api_world *world)
 {
     struct manager *m = &world->m;
     json_decref(world->answer.body);
+    history_module.stop(m);
     threshold_module.stop(m);
     directory_free(m->directory);
     fleet_free(m->fleet);
