@@ -9,6 +9,6 @@
 #include "manager/tunnel.h"
 
 const struct manager_module *const manager_modules[] = {
-    &fleet_module, &threshold_module, &enrolment_module, &tunnel_module, &imports_module,
-    &remote_module, NULL,
+    &fleet_module,  &threshold_module, &history_module, &enrolment_module,
+    &tunnel_module, &imports_module,   &remote_module,  NULL,
 };
