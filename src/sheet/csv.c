@@ -95,7 +95,11 @@ static bool take_cell(struct csv *csv, struct amm_view text)
         return refuse(csv, "a sheet has at most 256 columns.");
     }
     /* What our own export has put in front, so that no program takes the cell for a formula. */
-    bool was_marked = text.len > 1 && text.data[0] == '\'' && is_formula_sign(text.data[1]);
+    size_t marks = 0;
+    while (marks < text.len && text.data[marks] == '\'') {
+        marks++;
+    }
+    bool was_marked = marks > 0 && marks < text.len && is_formula_sign(text.data[marks]);
     if (was_marked) {
         text.data++;
         text.len--;

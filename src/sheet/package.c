@@ -110,3 +110,36 @@ bool package_target(const char *target, char *out, size_t room)
     }
     return len > 0 && (size_t)len < room;
 }
+
+/* "_xHHHH_" at `text`; -1: it is not. */
+static int escaped(const uint8_t *text, size_t len)
+{
+    int code = 0;
+    if (len < 7 || text[0] != '_' || text[1] != 'x' || text[6] != '_') {
+        return -1;
+    }
+    for (size_t i = 2; i < 6; i++) {
+        uint8_t digit = text[i];
+        int value = digit >= '0' && digit <= '9'   ? digit - '0'
+                    : digit >= 'A' && digit <= 'F' ? digit - 'A' + 10
+                    : digit >= 'a' && digit <= 'f' ? digit - 'a' + 10
+                                                   : -1;
+        if (value < 0) {
+            return -1;
+        }
+        code = code * 16 + value;
+    }
+    /* What needs no escape is text that looks like one. NUL is never a character. */
+    return code != 0 && (code < 0x20 || code == '_') ? code : -1;
+}
+
+size_t package_unescape(uint8_t *text, size_t len)
+{
+    size_t to = 0;
+    for (size_t from = 0; from < len;) {
+        int code = escaped(text + from, len - from);
+        text[to++] = code >= 0 ? (uint8_t)code : text[from];
+        from += code >= 0 ? 7 : 1;
+    }
+    return to;
+}

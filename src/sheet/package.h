@@ -28,6 +28,10 @@ bool package_read(struct package *package, const char *part,
  * elsewhere. */
 bool package_target(const char *target, char *out, size_t room);
 
+/* Undoes in place how workbooks write characters that XML does not have: "_x000D_" is a carriage
+ * return, "_x005F_" the line that would begin such a thing (ECMA-376 22.9.2.19). The new length. */
+size_t package_unescape(uint8_t *text, size_t len);
+
 /* ---- layout.c ---- */
 
 /* The central directory: at most AMM_SHEET_ENTRIES parts, no two of the same bytes or the same

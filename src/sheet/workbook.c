@@ -266,6 +266,11 @@ static void strings_end(struct xml *xml, const char *name)
         strings->in_phonetic--;
     } else if (xml_is(name, "si")) {
         strings->in_string = false;
+        if (book->text != NULL) {
+            book->text_len =
+                strings->start + package_unescape((uint8_t *)book->text + strings->start,
+                                                  book->text_len - strings->start);
+        }
         if (book->n_strings == AMM_SHEET_STRINGS) {
             xml_refuse(xml, "The workbook has more than 600000 different texts. Delete the columns "
                             "that are not needed, or split it.");
@@ -286,14 +291,14 @@ static bool read_strings(struct workbook *book)
     return book->strings[0] == '\0' || xml_read(&xml, &book->package, book->strings);
 }
 
-bool workbook_open(struct workbook *book, struct amm_view file, char *error)
+bool book_open(struct workbook *book, struct amm_view file, char *error)
 {
     *book = (struct workbook){0};
     return package_open(&book->package, file, error) && find_parts(book) && read_styles(book) &&
            read_strings(book);
 }
 
-void workbook_close(struct workbook *book)
+void book_close(struct workbook *book)
 {
     package_close(&book->package);
     free(book->text);

@@ -14,9 +14,9 @@ struct workbook {
     uint32_t n_styles, styles_room;
 };
 
-/* False with a sentence in package.error. Call workbook_close in any case. */
-bool workbook_open(struct workbook *book, struct amm_view file, char *error);
-void workbook_close(struct workbook *book);
+/* False with a sentence in package.error. Call book_close in any case. */
+bool book_open(struct workbook *book, struct amm_view file, char *error);
+void book_close(struct workbook *book);
 
 /* xlsx_cells.c: the rows of the sheet. */
-bool workbook_read_rows(struct workbook *book, const struct amm_sheet_sink *sink);
+bool book_read_rows(struct workbook *book, const struct amm_sheet_sink *sink);

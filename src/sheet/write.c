@@ -97,7 +97,8 @@ static size_t cut(const char *text)
 static void put_csv(struct amm_sheet_writer *writer, const char *text)
 {
     size_t len = cut(text);
-    bool is_dangerous = len > 0 && strchr("=+-@\t\r\n", text[0]) != NULL;
+    size_t marks = strspn(text, "'"); /* of the text itself: one more, for the reader */
+    bool is_dangerous = marks < len && strchr("=+-@\t\r\n", text[marks]) != NULL;
     bool needs_quotes = is_dangerous || strpbrk(text, ",;\t\"\r\n") != NULL ||
                         (len > 0 && (text[0] == ' ' || text[len - 1] == ' '));
     separate(writer);

@@ -240,6 +240,10 @@ static void end_cell(struct xml *xml)
     struct rows *rows = xml->context;
     struct amm_sheet_cell *cell = &rows->cells[rows->n];
     rows->in_cell = rows->in_phonetic = false;
+    if (rows->type == TYPE_INLINE || rows->type == TYPE_STRING) {
+        rows->used =
+            rows->start + package_unescape(rows->text + rows->start, rows->used - rows->start);
+    }
     if (!finish_cell(xml, cell) || cell->text.len == 0) {
         return;
     }
@@ -294,7 +298,7 @@ static void rows_end(struct xml *xml, const char *name)
     }
 }
 
-bool workbook_read_rows(struct workbook *book, const struct amm_sheet_sink *sink)
+bool book_read_rows(struct workbook *book, const struct amm_sheet_sink *sink)
 {
     struct rows *rows = calloc(1, sizeof *rows);
     if (rows == NULL) {
@@ -317,8 +321,8 @@ bool amm_sheet_read_xlsx(struct amm_view file, const struct amm_sheet_sink *sink
 {
     struct workbook book;
     error[0] = '\0';
-    bool ok = workbook_open(&book, file, error) && workbook_read_rows(&book, sink);
-    workbook_close(&book);
+    bool ok = book_open(&book, file, error) && book_read_rows(&book, sink);
+    book_close(&book);
     return ok;
 }
 

@@ -75,6 +75,14 @@ static void on_doctype(void *data, const char *name, const char *system, const c
 static bool take(void *context, const char *piece, size_t len, bool is_last)
 {
     struct xml *xml = context;
+    const uint8_t *bytes = (const uint8_t *)piece;
+    /* expat finds UTF-16 out by itself, whatever it was told. */
+    if (!xml->is_begun && len >= 2 && (bytes[0] >= 0xfe || bytes[0] == 0 || bytes[1] == 0)) {
+        snprintf(xml->error, AMM_SHEET_ERROR,
+                 "The workbook's XML is UTF-16. Save it again as XLSX.");
+        return false;
+    }
+    xml->is_begun = true;
     if (XML_Parse(xml->parser, piece, (int)len, is_last) == XML_STATUS_OK) {
         return true;
     }
@@ -92,6 +100,7 @@ bool xml_read(struct xml *xml, struct package *package, const char *part)
     /* Whatever the part says, it is read as UTF-8: UTF-16 and UTF-7 are refused as broken. */
     xml->parser = XML_ParserCreate("UTF-8");
     xml->depth = 0;
+    xml->is_begun = false;
     xml->error = package->error;
     if (xml->parser == NULL) {
         snprintf(package->error, AMM_SHEET_ERROR, "There is no memory to read the sheet.");

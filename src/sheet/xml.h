@@ -9,6 +9,7 @@
 struct xml {
     XML_Parser parser;
     unsigned depth;
+    bool is_begun;
     char *error; /* "" so long as all is well */
     void *context;
     void (*start)(struct xml *xml, const char *name, const char **attributes);
