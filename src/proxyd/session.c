@@ -111,6 +111,12 @@ static struct session *add(struct sessions *sessions, const struct amm_proxy_ses
     return session;
 }
 
+/* ammd still tells of a ticket that was used here: it has not heard of that yet. */
+static bool is_spent(const struct session *session, const struct amm_proxy_session *about)
+{
+    return about->has_ticket && amm_equal_secret(session->spent, about->ticket, AMM_PROXY_HASH);
+}
+
 struct session *sessions_put(struct sessions *sessions, const struct amm_proxy_session *about,
                              struct amm_now now, bool *other_target)
 {
@@ -129,7 +135,7 @@ struct session *sessions_put(struct sessions *sessions, const struct amm_proxy_s
         struct amm_proxy_session known = session->about;
         session->about = *about;
         session->names = names;
-        if (session->entered && !about->has_cookie) {
+        if (session->entered && (!about->has_cookie || is_spent(session, about))) {
             session->about.has_cookie = 1;
             memcpy(session->about.cookie, known.cookie, sizeof known.cookie);
             session->about.has_ticket = 0;
@@ -270,6 +276,9 @@ bool session_use_ticket(struct session *session, struct amm_view ticket, int64_t
     bool ok = session->about.has_ticket && wall <= session->about.ticket_until &&
               secret_is(ticket, session->about.ticket);
     /* Wrong ones do not use it up: whoever guesses would shut the operator out. 256 bits. */
+    if (ok) {
+        memcpy(session->spent, session->about.ticket, sizeof session->spent);
+    }
     if (ok || wall > session->about.ticket_until) {
         session->about.has_ticket = 0;
         amm_wipe(session->about.ticket, sizeof session->about.ticket);

@@ -23,6 +23,7 @@ struct session {
     amm_time told;      /* when ammd was last told (ACTIVE) */
     amm_time born;
     struct amm_address entered_from; /* the browser */
+    uint8_t spent[AMM_PROXY_HASH];   /* the ticket that was used last */
     bool entered;                    /* a cookie was given */
     bool entering;                   /* an assertion is under way */
     bool page_ended;                 /* our own gateway has said that it ended the session */

@@ -221,6 +221,26 @@ static void test_entered_outlives_a_list(void **state)
     assert_true(s->about.has_cookie && s->about.cookie[0] == 77 && !s->about.has_ticket);
 }
 
+/* ammd has not heard yet that its ticket was used, and tells something else about the session. */
+static void test_a_used_ticket_does_not_come_back(void **state)
+{
+    (void)state;
+    struct amm_proxy_session session = about(LABEL);
+    session.has_cookie = 1; /* of a first browser */
+    session.cookie[0] = 1;
+    session.has_ticket = 1;
+    session.ticket_until = WALL + 30;
+    assert_true(amm_sha256(amm_view(secret, sizeof secret), session.ticket));
+    struct session *s = put(&session);
+    assert_true(session_use_ticket(s, amm_view_str(secret_text()), WALL));
+    s->about.cookie[0] = 2; /* of the second one */
+    session.role = AMM_PROXY_VIEWER;
+    put(&session);
+    assert_int_equal(s->about.role, AMM_PROXY_VIEWER);
+    assert_int_equal(s->about.cookie[0], 2);
+    assert_false(session_use_ticket(s, amm_view_str(secret_text()), WALL));
+}
+
 /* ---- ends ---- */
 
 static void assert_due(struct session *s, enum amm_proxy_end expected)
@@ -270,6 +290,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_ticket_once, setup, teardown),
         cmocka_unit_test_setup_teardown(test_cookie, setup, teardown),
         cmocka_unit_test_setup_teardown(test_entered_outlives_a_list, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_used_ticket_does_not_come_back, setup, teardown),
         cmocka_unit_test_setup_teardown(test_ends, setup, teardown),
         cmocka_unit_test_setup_teardown(test_idle_counts_from_what_ammd_knows, setup, teardown),
     };
