@@ -1,6 +1,6 @@
 # ./amm run and ./amm stop; sourced by ./amm.
 #
-# The server is amm-cad, ammd and amm-tunneld, each as a user of its own. Each virtual gateway stands behind its own
+# The server is amm-cad, ammd, amm-tunneld and amm-proxyd, each as a user of its own. Each virtual gateway stands behind its own
 # carrier-like NAT:
 #
 #   host 198.18.N.1 ──── [amm-nat-N] masquerade ──── [amm-gw-N] wan0 100.64.N.2
@@ -189,6 +189,7 @@ lab_possible() {
 
 lab_configuration() {
   [ -d "$pki" ] || build/bin/ammctl pki init --pki "$pki" >/dev/null
+  [ -f "$pki/remote-access.key" ] || build/bin/ammctl pki upgrade --pki "$pki" >/dev/null
   mkdir -p var/manager
   # ammd writes both, the tunnel server reads them.
   [ -f var/manager/gateways.conf ] || touch var/manager/gateways.conf
@@ -216,6 +217,11 @@ backups = $PWD/var/manager/backups
 socket = $PWD/$run/ammd.sock
 console = 127.0.0.1:8080
 metrics = 127.0.0.1:9480
+
+[remote-access]
+listen = 127.0.0.1:8081
+domain = gw.localhost
+socket = $PWD/$run/remote.sock
 CONF
 }
 
@@ -244,6 +250,7 @@ answered_or_ended() { ! alive "$run/$1.pid" || "${@:2}"; }
 
 gateway_is_up() { ctl gateway fetch "$1"; }
 cad_listens() { [ -S "$run/cad.sock" ]; }
+proxy_listens() { (exec 3<>/dev/tcp/127.0.0.1/8081); }
 
 # The groups of the virtual gateways, once: what is set here later stays as it was set.
 lab_fleet() {
@@ -264,6 +271,7 @@ lab_start() {
   lab_serve manager ammd ctl tenant list
   lab_serve tunneld amm-tunneld ctl tunnel status
   echo amm >>"$run/namespaces"
+  lab_serve proxyd amm-proxyd proxy_listens
   [ "$gateways" = 0 ] || lab_fleet
   local n
   for ((n = 1; n <= gateways; n++)); do gateway_start "$n"; done
@@ -282,6 +290,7 @@ lab_block() {
   amm is running.        Ctrl-C stops all of it.
 
   API                    http://localhost:8080/api/v1, check-ins and enrolment on port 8443
+  Pages of gateways      http://SESSION.gw.localhost:8081, opened from the console
   Log in as              admin, $password
   Tunnel ports           1190-1193, UDP and TCP, on every address of this machine
   Virtual gateways       $gateways, each behind its own NAT (logs: var/gateways/*/*.log)
@@ -299,7 +308,7 @@ lab_block() {
     ./amm ctl gateway add my-router --kind openvpn
     ./amm ctl gateway profile my-router --remote THIS-MACHINE --output my-router.ovpn
 TXT
-  [ -z "${SSH_CONNECTION:-}" ] || printf '\n  You came over ssh. What is served on loopback here, from your machine:\n    ssh -L 8080:localhost:8080 %s\n' "$(hostname)"
+  [ -z "${SSH_CONNECTION:-}" ] || printf '\n  You came over ssh. What is served on loopback here, from your machine:\n    ssh -L 8080:localhost:8080 -L 8081:localhost:8081 %s\n' "$(hostname)"
   echo
 }
 
@@ -391,6 +400,7 @@ lab_check() {
   [ "$gateways" -lt 1 ] || check_ours
   [ "$gateways" -lt 3 ] || check_tunnel 3 "${gateway_ports[2]}"
   check "the server's programs run" alive "$run/cad.pid"
+  check "amm-proxyd waits for browsers" proxy_listens
   check "the audit log is whole" ctl audit verify
   [ "$failures" = 0 ] && say "all checks passed" || say "$failures checks failed; logs are in var/"
   return $((failures > 0))
@@ -423,7 +433,7 @@ lab_run() {
   # The server is what this command stands for: when it ends, all of it ends.
   local name
   while true; do
-    for name in cad manager tunneld; do
+    for name in cad manager tunneld proxyd; do
       alive "$run/$name.pid" || { status=1; die "a program of the server has ended (var/$name.log)"; }
     done
     sleep 1 &
