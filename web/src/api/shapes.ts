@@ -156,12 +156,13 @@ export interface ImportCell {
 export type Verdict = 'change' | 'new' | 'same' | 'check' | 'bad';
 export interface ImportRow {
   row: number;
-  gateway: string | null;
-  gateway_id?: Id | null;
+  gateway: Id | null; // null: it is not known yet, or none is named
+  name: string;
+  serial: string;
   verdict: Verdict;
-  text?: string; // "E119, 10034: 1194 is no tunnel port. Allowed: 1190, 1191, 1192, 1193."
-  state?: string;
-  move?: string;
+  text: string; // "E119, 10034: 1194 is no tunnel port. Allowed: 1190, 1191, 1192, 1193."
+  state: 'none' | 'waiting' | 'applied' | 'failed' | 'undo' | 'undone' | 'conflict';
+  move: 'none' | 'waiting' | 'ordered' | 'back' | 'failed';
   cells: ImportCell[];
 }
 

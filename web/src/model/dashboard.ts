@@ -2,7 +2,7 @@
 // the reader.
 import type { Cell, CellState, DashboardRow, Summary, Threshold } from '../api/shapes';
 import type { LampState } from '../api/types';
-import { duration, number } from '../text/format';
+import { duration, number, withUnit } from '../text/format';
 
 // ---- columns ----
 
@@ -44,8 +44,8 @@ const namesOfStats: Record<string, string> = {
 export function columnHelp(column: Threshold): string {
   const stat = column.stat_label ? `${column.stat}/${column.stat_label}` : column.stat;
   const parts = [namesOfStats[column.stat] ? `${stat}: ${namesOfStats[column.stat]}` : stat];
-  if (column.warning) parts.push(`warning ${conditionWords(column.warning, column.unit)}`);
-  if (column.error) parts.push(`error ${conditionWords(column.error, column.unit)}`);
+  if (column.warning) parts.push(`warning ${conditionWords(column.warning, column.unit, column.stat)}`);
+  if (column.error) parts.push(`error ${conditionWords(column.error, column.unit, column.stat)}`);
   return parts.join('; ');
 }
 
@@ -53,12 +53,15 @@ const operators: Record<string, string> = {
   lt: 'below', le: 'at or below', gt: 'above', ge: 'at or above', eq: 'is', ne: 'is not', matches: 'matches',
 };
 
-/** "below −110 dBm", "missing". */
-export function conditionWords(condition: { op: string; value?: string | number } | null, unit = ''): string {
+/** "below −110 dBm", "above 45 min" of an age, "missing". */
+export function conditionWords(condition: { op: string; value?: string | number } | null, unit = '', stat = ''): string {
   if (!condition) return 'never';
   if (condition.op === 'missing' || condition.op === 'present') return condition.op;
-  const text = valueText(condition.value ?? '');
-  return `${operators[condition.op] ?? condition.op} ${text}${unit && isNumeric(condition.value) ? `\u202f${unit}` : ''}`;
+  const { value } = condition;
+  const isNumber = isNumeric(value) && condition.op !== 'matches';
+  const text = isNumber && stat === 'Heartbeat' ? duration(Number(value))
+    : isNumber ? withUnit(Number(value), unit, 3) : String(value ?? '');
+  return `${operators[condition.op] ?? condition.op} ${text}`;
 }
 
 export function isNumeric(value: unknown): boolean {
@@ -79,8 +82,10 @@ export interface CellView {
   right: boolean; // numbers and times
 }
 
+const tunnelTexts: Partial<Record<LampState, string>> = { down: 'down', resting: 'resting', unknown: 'never joined', pending: 'moving' };
+
 /** Heartbeat is a time; numbers stand right; a missing value is a dash. */
-export function cellView(column: Threshold, cell: Cell | undefined): CellView {
+export function cellView(column: Threshold, cell: Cell | undefined, tunnel: LampState = 'unknown'): CellView {
   const state = cell?.state ?? 'none';
   const lamp = state === 'warning' ? 'degraded' : state === 'error' ? 'down' : null;
   const value = cell?.value ?? null;
@@ -89,7 +94,7 @@ export function cellView(column: Threshold, cell: Cell | undefined): CellView {
     return { text: seconds === null ? 'never' : duration(roundAge(seconds)), state, lamp, right: true };
   }
   if (column.stat === 'ManagementTunnel-IPAddress' && (value === null || value === '')) {
-    return { text: state === 'none' ? '–' : 'down', state, lamp, right: false };
+    return { text: tunnelTexts[tunnel] ?? '–', state, lamp, right: false };
   }
   return { text: valueText(value), state, lamp, right: isNumericColumn(column, value) };
 }

@@ -10,7 +10,8 @@ export interface ConditionForm {
 export interface ThresholdForm {
   label: string;
   place: 'group' | 'gateway';
-  group: Id;
+  tenant: Id;
+  group: Id; // "0": the whole tenant
   gateway: Id;
   types: GatewayKind[];
   stat: string;
@@ -45,9 +46,9 @@ export const allKinds: { kind: GatewayKind; text: string }[] = [
   { kind: 'openvpn', text: 'OpenVPN routers' },
 ];
 
-export function emptyForm(group: Id): ThresholdForm {
+export function emptyForm({ tenant, group }: { tenant: Id; group: Id }): ThresholdForm {
   return {
-    label: '', place: 'group', group, gateway: '', types: allKinds.map((one) => one.kind), stat: '',
+    label: '', place: 'group', tenant, group, gateway: '', types: allKinds.map((one) => one.kind), stat: '',
     statLabel: '', default: '', filter: '', dashboardGroup: '1', order: '0', warning: { op: '', value: '' },
     error: { op: '', value: '' }, hysteresis: '0', hold: '0', unit: '',
   };
@@ -62,7 +63,8 @@ export function formOf(threshold: Threshold): ThresholdForm {
   return {
     label: threshold.label,
     place: threshold.gateway ? 'gateway' : 'group',
-    group: threshold.group ?? '',
+    tenant: threshold.tenant,
+    group: threshold.group ?? '0',
     gateway: threshold.gateway ?? '',
     types: [...threshold.gateway_types],
     stat: threshold.stat,
@@ -133,7 +135,7 @@ function condition(form: ConditionForm): Condition | null {
 
 /** The members for POST and PATCH. The place of a threshold does not change. */
 export function bodyOf(form: ThresholdForm, isNew: boolean): Record<string, unknown> {
-  const place = form.place === 'gateway' ? { gateway: form.gateway } : { group: form.group };
+  const place = form.place === 'gateway' ? { gateway: form.gateway } : { tenant: form.tenant, group: form.group };
   return {
     ...(isNew ? place : {}),
     label: form.label.trim(),

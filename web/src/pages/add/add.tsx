@@ -12,15 +12,15 @@ import { Time } from '../../components/time';
 import { api, pathWith, saveFile } from '../../api/client';
 import type { EnrolmentRequest, EnrolmentToken, NewToken } from '../../api/shapes';
 import type { Gateway, List } from '../../api/types';
-import { findGroup, tenant } from '../../state/fleet';
+import { tenant, tree } from '../../state/fleet';
 import { say } from '../../state/messages';
 import { useAction, useResource } from '../../state/resource';
 import { query, setQuery } from '../../state/router';
-import { scopeGroup } from '../../state/scope';
 import { usePageTitle } from '../../state/title';
 import { plural } from '../../text/format';
 import { GroupSelect } from '../group-select';
 import { PageHead } from '../head';
+import { branchOfKey, keyOf, scopeBranch } from '../rights';
 
 type View = 'token' | 'file' | 'approvals' | 'tokens';
 const views: { value: View; text: string }[] = [
@@ -28,6 +28,15 @@ const views: { value: View; text: string }[] = [
   { value: 'approvals', text: 'Approvals' }, { value: 'tokens', text: 'Tokens given out' },
 ];
 const DAY = 86400;
+
+function selected(): string {
+  const branch = scopeBranch();
+  return branch ? keyOf(branch) : '';
+}
+
+function groupName(of: string, group: string): string {
+  return tree.value?.tenants.find((one) => one.id === of)?.groups.find((one) => one.id === group)?.name ?? '–';
+}
 
 /** Where gateways reach the manager: this server's name, on the listener of the gateways. */
 function managerUrl(): string {
@@ -74,7 +83,7 @@ function TokenSteps({ tokens }: { tokens: NewToken[] }) {
 }
 
 function MakeToken() {
-  const [group, setGroup] = useState(scopeGroup.value ?? '');
+  const [group, setGroup] = useState(selected);
   const [name, setName] = useState('');
   const [count, setCount] = useState('1');
   const [days, setDays] = useState('30');
@@ -85,10 +94,10 @@ function MakeToken() {
   const why = group === '' ? 'Choose the group first' : fault ?? undefined;
   const make = () => void action.run(async () => {
     if (name.trim() !== '' && number === 1) {
-      const gateway = await api.post<Gateway>('/gateways', { name: name.trim(), kind: 'amm', group });
+      const gateway = await api.post<Gateway>('/gateways', { name: name.trim(), kind: 'amm', ...branchOfKey(group) });
       setMade((await api.post<List<NewToken>>('/enrolment-tokens', { gateway: gateway.id, expires_in: Number(days) * DAY })).items);
     } else {
-      setMade((await api.post<List<NewToken>>('/enrolment-tokens', { group, count: number, expires_in: Number(days) * DAY })).items);
+      setMade((await api.post<List<NewToken>>('/enrolment-tokens', { ...branchOfKey(group), count: number, expires_in: Number(days) * DAY })).items);
     }
   });
   return (
@@ -99,7 +108,7 @@ function MakeToken() {
           <Button kind="primary" busy={action.busy} why={why} onClick={make}>{number > 1 ? 'Make tokens' : 'Make a token'}</Button>
         </>
       }>
-        <form class="stack" onSubmit={(event) => { event.preventDefault(); if (!why && !action.busy) make(); }}>
+        <form class="form narrow" onSubmit={(event) => { event.preventDefault(); if (!why && !action.busy) make(); }}>
           <GroupSelect label="Group" value={group} onChange={setGroup} />
           <TextField label="Name" optional value={name} maxLength={64} onInput={setName}
             hint={number > 1 ? 'For one gateway only: each of these is named by its serial number.' : 'Without one, it is named by its serial number. Never changes.'} />
@@ -134,14 +143,14 @@ async function fetchFile(id: string, remotes: string): Promise<{ text: Blob; nam
 }
 
 function ConnectionFile() {
-  const [group, setGroup] = useState(scopeGroup.value ?? '');
+  const [group, setGroup] = useState(selected);
   const [name, setName] = useState('');
   const [remotes, setRemotes] = useState('');
   const [made, setMade] = useState<{ gateway: Gateway; file: string } | null>(null);
   const action = useAction();
   const why = group === '' ? 'Choose the group first' : name.trim() === '' ? 'Give it a name first' : undefined;
   const make = () => void action.run(async () => {
-    const gateway = await api.post<Gateway>('/gateways', { name: name.trim(), kind: 'openvpn', group });
+    const gateway = await api.post<Gateway>('/gateways', { name: name.trim(), kind: 'openvpn', ...branchOfKey(group) });
     const file = await fetchFile(gateway.id, remotes);
     saveFile(file.text, file.name);
     setMade({ gateway, file: file.name });
@@ -155,7 +164,7 @@ function ConnectionFile() {
           <Button kind="primary" icon="download" busy={action.busy} why={why} onClick={make}>Make and download the file</Button>
         </>
       }>
-        <form class="stack" onSubmit={(event) => { event.preventDefault(); if (!why && !action.busy) make(); }}>
+        <form class="form narrow" onSubmit={(event) => { event.preventDefault(); if (!why && !action.busy) make(); }}>
           <GroupSelect label="Group" value={group} onChange={setGroup} />
           <TextField label="Name" value={name} maxLength={64} onInput={setName} hint="Unique among your gateways. Never changes." />
           <TextField label="Server names" optional value={remotes} mono onInput={setRemotes}
@@ -189,7 +198,7 @@ function Approvals() {
   });
   const columns: Column<EnrolmentRequest>[] = [
     { key: 'serial', title: 'Serial number', render: (row) => <b class="medium mono">{row.serial}</b> },
-    { key: 'group', title: 'Group', render: (row) => findGroup(row.group)?.group.name ?? '–' },
+    { key: 'group', title: 'Group', render: (row) => groupName(row.tenant, row.group) },
     { key: 'remote', title: 'Address', render: (row) => <span class="mono">{row.remote}</span> },
     { key: 'key', title: 'Key, SHA-256', wrap: true, render: (row) => <span class="mono small">{row.key}</span> },
     { key: 'at', title: 'Asked', align: 'end', render: (row) => <Time at={row.created} /> },
@@ -225,7 +234,7 @@ function Tokens() {
   });
   const columns: Column<EnrolmentToken>[] = [
     { key: 'state', title: 'State', render: (row) => <State state={row.state === 'used' ? 'up' : row.state === 'unused' || row.state === 'open' ? 'pending' : 'unknown'} plain>{row.state}</State> },
-    { key: 'group', title: 'Group', render: (row) => findGroup(row.group)?.group.name ?? '–' },
+    { key: 'group', title: 'Group', render: (row) => groupName(row.tenant, row.group) },
     { key: 'serial', title: 'Used by', render: (row) => row.serial ? <span class="mono">{row.serial}</span> : <span class="dim">–</span> },
     { key: 'note', title: 'Note', wrap: true, render: (row) => row.note },
     { key: 'by', title: 'By', render: (row) => row.by },

@@ -8,16 +8,19 @@ import { EmptyState, ErrorNote } from '../../components/states';
 import { Table, type Column } from '../../components/table';
 import { api } from '../../api/client';
 import type { TreeGroup } from '../../api/types';
-import { findGroup, loadTree, pathOfGroup, tenant } from '../../state/fleet';
+import { loadTree, tenant } from '../../state/fleet';
 import { say } from '../../state/messages';
 import { useAction } from '../../state/resource';
 import { usePageTitle } from '../../state/title';
+import { pathTo } from '../../state/tree';
 import { number, plural } from '../../text/format';
 import { GroupSelect } from '../group-select';
 import { PageHead } from '../head';
+import { keyOf } from '../rights';
 import { branchBody } from './branch';
 
-const isTop = (group: TreeGroup) => pathOfGroup(group.id).length <= 1;
+const isTop = (group: TreeGroup) => group.id === '0';
+const depth = (group: TreeGroup) => (tenant.value ? pathTo(tenant.value, group.id).length - 1 : 0);
 
 /** parents before what is below them, siblings by name */
 function inOrder(groups: readonly TreeGroup[]): TreeGroup[] {
@@ -36,12 +39,13 @@ function parentBody(id: string): { tenant?: string; parent?: string } {
 
 function Edit({ group, onClose }: { group: TreeGroup | null; onClose: () => void }) {
   const [name, setName] = useState(group?.name ?? '');
-  const [parent, setParent] = useState(group?.parent ?? tenant.value?.groups[0]?.id ?? '');
+  const place = (id: string) => (tenant.value ? keyOf({ tenant: tenant.value.id, group: id }) : '');
+  const [parent, setParent] = useState(place(group?.parent ?? '0'));
   const action = useAction();
   const why = name.trim() === '' ? 'Give it a name first' : parent === '' ? 'Choose the group above first' : undefined;
   const save = () => void action.run(async () => {
     if (group) {
-      const moved = parent !== group.parent ? { parent: branchBody(parent).group ?? '0' } : {};
+      const moved = parent !== place(group.parent ?? '0') ? { parent: branchBody(parent).group ?? '0' } : {};
       await api.patch(`/groups/${group.id}`, { name: name.trim(), ...moved });
     } else await api.post('/groups', { name: name.trim(), ...parentBody(parent) });
     say('up', group ? `Group “${name.trim()}” changed` : `Group “${name.trim()}” added`);
@@ -83,7 +87,7 @@ export default function Groups() {
   const groups = inOrder(tenant.value?.groups ?? []);
   const columns: Column<TreeGroup>[] = [
     { key: 'name', title: 'Group', pin: 'start', render: (row) => (
-      <span style={{ paddingLeft: `${Math.max(0, pathOfGroup(row.id).length - 1) * 1.25}rem` }}><b class={isTop(row) ? 'strong' : 'medium'}>{row.name}</b></span>) },
+      <span style={{ paddingLeft: `${Math.max(0, depth(row)) * 1.25}rem` }}><b class={isTop(row) ? 'strong' : 'medium'}>{row.name}</b></span>) },
     { key: 'count', title: 'Gateways', align: 'end', render: (row) => number(row.count) },
     { key: 'down', title: 'Tunnels down', align: 'end', render: (row) => number(row.tunnel.down) },
     { key: 'show', title: <span class="vh">Show</span>, align: 'end', render: (row, tab) => <a tabIndex={tab} href={`/dashboard?group=${row.id}`}>Dashboard<span class="vh"> of {row.name}</span></a> },
@@ -102,7 +106,7 @@ export default function Groups() {
         {groups.length > 0 ? <Table label="Groups" keys columns={columns} rows={groups} rowKey={(row) => row.id} />
           : <EmptyState icon="folder" title="No groups" />}
       </Card>
-      {edited !== null && <Edit group={edited === 'new' ? null : findGroup(edited.id)?.group ?? edited} onClose={() => setEdited(null)} />}
+      {edited !== null && <Edit group={edited === 'new' ? null : edited} onClose={() => setEdited(null)} />}
       {removed && <Remove group={removed} onClose={() => setRemoved(null)} />}
     </>
   );

@@ -19,6 +19,7 @@ import { may, me } from '../../state/session';
 import { usePageTitle } from '../../state/title';
 import { plural } from '../../text/format';
 import { PageHead } from '../head';
+import { keyOf } from '../rights';
 import { BranchSelect, branchBody, branchText, roleTexts } from './branch';
 
 /** A password that the server has made: shown this once. */
@@ -38,7 +39,7 @@ function AddUser({ onClose, onDone }: { onClose: () => void; onDone: (user: User
   const [title, setTitle] = useState('');
   const [home, setHome] = useState(tenant.value?.id ?? '');
   const [role, setRole] = useState<Binding['role']>('operator');
-  const [branch, setBranch] = useState(tenant.value?.groups[0]?.id ?? '');
+  const [branch, setBranch] = useState(tenant.value ? keyOf({ tenant: tenant.value.id, group: '0' }) : '');
   const action = useAction();
   const fault = name === '' || /^[A-Za-z0-9._-]{1,64}$/.test(name) ? null : 'Letters, digits, “-”, “_” and “.” only.';
   const why = name === '' ? 'Enter the login name first' : fault ?? (branch === '' ? 'Choose the branch first' : undefined);

@@ -14,9 +14,9 @@ import { now } from '../../state/now';
 import { preferences, setPreferences } from '../../state/preferences';
 import { useAction, useResource } from '../../state/resource';
 import { query as place, setQuery } from '../../state/router';
-import { scopeGroup, scopeName } from '../../state/scope';
+import { scopeName } from '../../state/scope';
 import { usePageTitle } from '../../state/title';
-import { mayIn } from '../rights';
+import { mayIn, scopeBranch } from '../rights';
 import { useShortcut } from '../../state/shortcuts';
 import { plural, zone } from '../../text/format';
 import { ColumnChooser, FilterBar } from './filter-bar';
@@ -42,7 +42,7 @@ function useCalm(text: string, ms: number): string {
 function ExportButton({ filter }: { filter: Filter }) {
   const action = useAction();
   const get = (kind: 'csv' | 'xlsx') => void action.run(async () => {
-    await api.download(`/export.${kind}`, `gateways.${kind}`, { query: { group: scopeGroup.value, ...writeFilter(filter) } });
+    await api.download(`/export.${kind}`, `gateways.${kind}`, { query: { ...scopeBranch(), ...writeFilter(filter) } });
     say('up', 'Export saved');
   });
   return (
@@ -57,7 +57,7 @@ function ExportButton({ filter }: { filter: Filter }) {
 }
 
 function Nothing({ filter, rows, onChange }: { filter: Filter; rows: Rows; onChange: (filter: Filter) => void }) {
-  const canAdd = mayIn('admin', scopeGroup.value);
+  const canAdd = mayIn('admin', scopeBranch());
   if (isEmpty(filter)) {
     return (
       <EmptyState icon="gateway" title={canAdd ? 'Add the first gateway' : 'No gateways here'} actions={canAdd && (
@@ -92,15 +92,15 @@ export default function Dashboard() {
   const filter = readFilter(place.value);
   const sort = readSort(place.value);
   const text = useCalm(filter.text, 250);
-  const group = scopeGroup.value;
-  const branch = useMemo(() => (group === null ? null : { group }), [group]);
+  const { tenant, group } = scopeBranch() ?? { tenant: null, group: null };
+  const branch = useMemo(() => (tenant === null || group === null ? null : { tenant, group }), [tenant, group]);
   const [isChoosing, setChoosing] = useState(false);
   const active = useRef<DashboardRow | null>(null);
   const hidden = useMemo(hiddenColumns, [preferences.value]);
   const rows = useRows(branch && { ...branch, ...writeFilter({ ...filter, text: text.trim() }), sort: sort.by, order: sort.descending ? 'desc' : 'asc' });
   const summary = useResource<Summary>(
-    branch && `summary ${branch.group}`,
-    (signal) => api.get('/dashboard/summary', { query: branch ?? {}, signal }),
+    branch && `summary ${branch.tenant} ${branch.group}`,
+    (signal) => api.get('/dashboard/summary', { query: { ...branch }, signal }),
     (event) => ['gateway', 'tunnel', 'group', 'operation'].includes(event.kind),
   );
   const change = useCallback((next: Filter) => {
@@ -112,7 +112,7 @@ export default function Dashboard() {
   };
   useShortcut('o', 'ACEmanager of the row', () => active.current && openAcemanager(active.current.gateway.id));
 
-  const canAdd = mayIn('admin', scopeGroup.value);
+  const canAdd = mayIn('admin', scopeBranch());
   const count = summary.data?.gateways;
   const isNothing = !rows.loading && !rows.error && rows.rows.length === 0;
   return (
@@ -124,7 +124,7 @@ export default function Dashboard() {
       </PageHead>
       {summary.error && !summary.data
         ? <ErrorNote error={summary.error} title="The tiles could not be read." onRetry={summary.reload} />
-        : <Tiles summary={summary.data} scope={branch ?? {}} name={scopeName.value} />}
+        : <Tiles summary={summary.data} scope={{ ...branch }} name={scopeName.value} />}
       {isChoosing && (
         <ColumnChooser columns={rows.columns} hidden={hidden} onClose={() => setChoosing(false)}
           onChange={(next) => setPreferences({ columns: { ...preferences.value.columns, hidden: [...next] } })} />

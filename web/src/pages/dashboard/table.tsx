@@ -3,18 +3,19 @@ import { Button } from '../../components/button';
 import { GatewayLamps, Lamp } from '../../components/lamp';
 import { Table, type Column } from '../../components/table';
 import type { Cell, DashboardRow, Threshold } from '../../api/shapes';
-import type { GatewayCompact } from '../../api/types';
+import type { GatewayCompact, LampState } from '../../api/types';
 import { cellView, cellWords, columnGroups, columnHelp, isNumericColumn, sortKey, type Sort } from '../../model/dashboard';
 import { openAcemanager } from '../../state/acts';
-import { pathOfGroup } from '../../state/fleet';
 import { navigate } from '../../state/router';
-import { may } from '../../state/session';
+import { mayIn } from '../rights';
 import type { Rows } from './rows';
 
+const unsaid = new Set(['–', 'never', 'never joined', 'resting']);
+
 /** A value in a column; tinted, with shape and word, when it meets a condition. */
-export function ThresholdValue({ column, cell }: { column: Threshold; cell: Cell | undefined }) {
-  const view = cellView(column, cell);
-  if (!view.lamp) return view.text === '–' || view.text === 'never' ? <span class="dim">{view.text}</span> : <>{view.text}</>;
+export function ThresholdValue({ column, cell, tunnel }: { column: Threshold; cell: Cell | undefined; tunnel: LampState }) {
+  const view = cellView(column, cell, tunnel);
+  if (!view.lamp) return unsaid.has(view.text) ? <span class="dim">{view.text}</span> : <>{view.text}</>;
   return (
     <span class={`met ${view.lamp}`}>
       <Lamp state={view.lamp} size="tiny" />
@@ -55,7 +56,7 @@ function thresholdColumns(columns: Threshold[], hidden: ReadonlySet<string>): Co
         group: group.units === '' ? `Group ${group.number}` : `Group ${group.number}, ${group.units}`,
         sortable: true,
         ...(isNumber ? { align: 'end' as const } : {}),
-        render: (row: DashboardRow) => <ThresholdValue column={column} cell={row.cells[place.get(column.id) ?? -1]} />,
+        render: (row: DashboardRow) => <ThresholdValue column={column} cell={row.cells[place.get(column.id) ?? -1]} tunnel={row.gateway.lamps.tunnel} />,
       };
     }),
   );
@@ -63,8 +64,7 @@ function thresholdColumns(columns: Threshold[], hidden: ReadonlySet<string>): Co
 
 /** Why it cannot be opened; undefined: it can. A tunnel that is down is brought up first. */
 function whyNot(gateway: GatewayCompact): string | undefined {
-  const above = pathOfGroup(gateway.group).map((one) => one.id);
-  return may('operate', gateway.tenant, above) ? undefined : 'You may only look here. An administrator of the branch can give you the role operator.';
+  return mayIn('operate', gateway) ? undefined : 'You may only look here. An administrator of the branch can give you the role operator.';
 }
 
 function AceButton({ gateway, tab }: { gateway: GatewayCompact; tab: number }) {
@@ -82,6 +82,7 @@ const aceColumn: Column<DashboardRow> = {
   key: 'ace',
   title: <span class="vh">Web page</span>,
   pin: 'end',
+  width: '7.5rem',
   render: ({ gateway }, tab) => <AceButton gateway={gateway} tab={tab} />,
 };
 

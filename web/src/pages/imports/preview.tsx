@@ -42,6 +42,15 @@ function Knowledge({ row }: { row: ImportRow }) {
   );
 }
 
+/** Of a gateway that is not known yet: what the sheet calls it. */
+function GatewayName({ sheet, row, tab }: { sheet: Import; row: ImportRow; tab: number }) {
+  if (row.gateway) return <a class="strong-link" tabIndex={tab} href={`/gateways/${row.gateway}`} title={row.serial}>{row.name}</a>;
+  const told = sheet.columns.filter((one) => one.target === 'serial' || one.target === 'name').map((one) => row.cells.find((cell) => cell.column === one.column));
+  const wrong = told.find((cell) => cell?.error);
+  if (wrong) return <Difference cell={wrong} />;
+  return <span class="mono">{told.find((cell) => cell?.new)?.new ?? '–'}</span>;
+}
+
 const isIdentity = (column: ImportColumn) => column.target === 'serial' || column.target === 'ignore' || column.target === '';
 
 function titleOf(column: ImportColumn): string {
@@ -56,7 +65,7 @@ function columnsOf(sheet: Import): Column<ImportRow>[] {
       const view = verdictView(row.verdict);
       return <State state={view.lamp}>{view.text}</State>;
     } },
-    { key: 'gateway', title: 'Gateway', render: (row) => row.gateway ?? <span class="dim">–</span> },
+    { key: 'gateway', title: 'Gateway', render: (row, tab) => <GatewayName sheet={sheet} row={row} tab={tab} /> },
     ...used.map((column): Column<ImportRow> => ({
       key: column.column,
       title: titleOf(column),

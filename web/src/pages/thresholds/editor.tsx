@@ -6,6 +6,7 @@ import { Checkbox, Field, Select, TextField } from '../../components/field';
 import { Icon } from '../../components/icon';
 import { Lamp } from '../../components/lamp';
 import { PageHead } from '../head';
+import type { Branch } from '../rights';
 import { Bar } from '../../components/progress';
 import { ErrorNote, Note, Skeleton } from '../../components/states';
 import { api, asApiError, isAbort, type ApiError } from '../../api/client';
@@ -170,7 +171,7 @@ function ColumnFields({ form, faults, set }: FormParts) {
 
 function ConditionCard({ form, faults, set }: FormParts) {
   return (
-    <div class="stack">
+    <div class="form">
       <ConditionFields title="Warning when it" condition={form.warning} unit={form.unit} error={faults.warning}
         onChange={(warning) => set({ warning })} />
       <ConditionFields title="Error when it" condition={form.error} unit={form.unit} error={faults.error}
@@ -185,9 +186,9 @@ function ConditionCard({ form, faults, set }: FormParts) {
   );
 }
 
-export function ThresholdEditor(props: { group: string; threshold: Threshold | null; onClose: () => void; onSaved: () => void }) {
+export function ThresholdEditor(props: { branch: Branch; threshold: Threshold | null; onClose: () => void; onSaved: () => void }) {
   const { threshold } = props;
-  const [form, setForm] = useState<ThresholdForm>(() => (threshold ? formOf(threshold) : emptyForm(props.group)));
+  const [form, setForm] = useState<ThresholdForm>(() => (threshold ? formOf(threshold) : emptyForm(props.branch)));
   const [isTried, setTried] = useState(false);
   const action = useAction();
   const all = check(form);
@@ -218,7 +219,7 @@ export function ThresholdEditor(props: { group: string; threshold: Threshold | n
       {action.error && <ErrorNote error={action.error} title="The threshold was not saved." />}
       <div class="columns-form">
         <div class="stack-sections">
-          <Card title="Column"><div class="stack"><ColumnFields form={form} faults={faults} set={set} /></div></Card>
+          <Card title="Column"><div class="form"><ColumnFields form={form} faults={faults} set={set} /></div></Card>
           <Card title="Conditions" more="optional"><ConditionCard form={form} faults={faults} set={set} /></Card>
         </div>
         <Card title="What it would mean now">

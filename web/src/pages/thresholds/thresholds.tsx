@@ -14,8 +14,8 @@ import { allKinds, bodyOfThreshold, steadiness } from '../../model/thresholds';
 import { say } from '../../state/messages';
 import { useAction, useResource } from '../../state/resource';
 import { query, setQuery } from '../../state/router';
-import { scopeGroup, scopeName } from '../../state/scope';
-import { mayIn } from '../rights';
+import { scopeName } from '../../state/scope';
+import { mayIn, scopeBranch } from '../rights';
 import { findGroup } from '../../state/fleet';
 import { usePageTitle } from '../../state/title';
 import { plural } from '../../text/format';
@@ -26,8 +26,8 @@ function Conditions({ threshold }: { threshold: Threshold }) {
   if (!warning && !error) return <span class="dim">column only</span>;
   return (
     <span class="conditions">
-      {warning && <State state="degraded">{conditionWords(warning, unit)}</State>}
-      {error && <State state="down">{conditionWords(error, unit)}</State>}
+      {warning && <State state="degraded">{conditionWords(warning, unit, threshold.stat)}</State>}
+      {error && <State state="down">{conditionWords(error, unit, threshold.stat)}</State>}
       {steadiness(threshold) !== '' && <span class="dim">{steadiness(threshold)}</span>}
     </span>
   );
@@ -68,23 +68,23 @@ function useRemoval(reload: () => void) {
 
 export default function Thresholds() {
   usePageTitle('Thresholds');
-  const group = scopeGroup.value;
+  const branch = scopeBranch();
   const name = scopeName.value;
   const [editing, setEditing] = useState<Threshold | 'new' | null>(query.value.get('add') ? 'new' : null);
   const list = useResource<Threshold[]>(
-    group && `thresholds ${group}`,
-    async (signal) => (await api.get<List<Threshold>>('/thresholds', { query: { group }, signal })).items,
+    branch && `thresholds ${branch.tenant} ${branch.group}`,
+    async (signal) => (await api.get<List<Threshold>>('/thresholds', { query: { ...branch }, signal })).items,
     (event) => event.kind === 'threshold',
   );
   const { action, remove } = useRemoval(list.reload);
-  const canEdit = mayIn('operate', group);
+  const canEdit = mayIn('operate', branch);
   const close = () => {
     setEditing(null);
     setQuery({ add: null });
   };
 
-  if (editing !== null && group !== null) {
-    return <ThresholdEditor group={group} threshold={editing === 'new' ? null : editing} onClose={close} onSaved={() => { close(); list.reload(); }} />;
+  if (editing !== null && branch !== null) {
+    return <ThresholdEditor branch={branch} threshold={editing === 'new' ? null : editing} onClose={close} onSaved={() => { close(); list.reload(); }} />;
   }
   const actions: Column<Threshold> = {
     key: 'actions', title: <span class="vh">Actions</span>, pin: 'end', align: 'end',

@@ -16,13 +16,14 @@ import { usePageTitle } from '../../state/title';
 import { number, plural } from '../../text/format';
 import { GroupSelect } from '../group-select';
 import { PageHead } from '../head';
+import { branchOfKey } from '../rights';
 
 function Create({ join, onClose }: { join: RefusedJoin; onClose: () => void }) {
   const [group, setGroup] = useState('');
   const [kind, setKind] = useState<GatewayKind>('openvpn');
   const action = useAction();
   const create = () => void action.run(async () => {
-    const made = await api.post<Gateway>(`/tunnel/refused/${join.id}/create-gateway`, { group, kind });
+    const made = await api.post<Gateway>(`/tunnel/refused/${join.id}/create-gateway`, { group: branchOfKey(group)?.group, kind });
     say('up', `${made.name} is known now; its next attempt is let in`);
     navigate(`/gateways/${made.id}`);
   });
