@@ -216,6 +216,7 @@ database = $PWD/var/manager/fleet.db
 backups = $PWD/var/manager/backups
 socket = $PWD/$run/ammd.sock
 console = 127.0.0.1:8080
+console-files = $PWD/build/console
 metrics = 127.0.0.1:9480
 
 [remote-access]

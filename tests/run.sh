@@ -31,7 +31,7 @@ test_run() {
   local marker='not slow'
   [ "$all" = yes ] && marker=''
   /usr/bin/python3 -m pytest -q -p no:cacheprovider tests/system -m "$marker" --junitxml=var/test/system.xml || true
-  say "browser tests: ACEmanager in Debian's chromium"
+  say "browser tests: ACEmanager and the console in Debian's chromium"
   browser_run "$@"
 
   if [ "$all" = yes ]; then
@@ -77,8 +77,8 @@ simulate() {
 
 # browser_run [--all]: playwright-core and axe-core come from the npm registry, by the lock file's checksums.
 browser_run() {
-  if ! npm ci --prefix tests/browser --ignore-scripts --no-audit --no-fund >var/npm.log 2>&1; then
-    tail -5 var/npm.log >&2
+  record "console: unit tests" node web/test/run.mjs
+  if ! (npm_install tests/browser); then
     record "browser tests: npm ci (var/npm.log)" false
     return
   fi

@@ -1,7 +1,11 @@
 // node run.mjs PREVIEW [RESULTS] [--all]: the browser tests; RESULTS gets one JSON line a test, like meson's.
 import { appendFileSync } from 'node:fs';
-import { tests } from './acemanager.mjs';
+import { tests as acemanager } from './acemanager.mjs';
+import { tests as console_ } from './console.mjs';
+import { tests as hostile } from './console_hostile.mjs';
 import { launch } from './harness.mjs';
+
+const tests = { ...acemanager, ...console_, ...hostile };
 
 const [program, results] = process.argv.slice(2);
 const browser = await launch();

@@ -1,5 +1,5 @@
 import { now } from '../state/now';
-import { ago, duration, moment, until, utc } from '../text/format';
+import { ago, duration, moment, until, utc, zone } from '../text/format';
 
 /** "4 min ago", moving on; UTC on hover. `as`: "moment" for lists, "until" for what is to come. */
 export function Time({ at, as = 'ago' }: { at: number; as?: 'ago' | 'moment' | 'until' }) {
@@ -18,4 +18,10 @@ export function Since({ at }: { at: number }) {
       {duration(now.value - at)}
     </time>
   );
+}
+
+/** Once a page. */
+export function ZoneNote() {
+  const name = zone(now.value);
+  return <span>{name === 'UTC' ? 'Times are UTC, the zone of your browser' : `Times in your zone, ${name}. Hover for UTC`}</span>;
 }

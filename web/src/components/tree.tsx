@@ -73,6 +73,7 @@ export function VirtualTree<T extends TreeItem>(props: {
     if (to !== undefined) go(to);
     else if (event.key === 'ArrowRight') row.isOpen === false ? props.onFold(row, true) : row.isOpen && go(at + 1);
     else if (event.key === 'ArrowLeft') row.isOpen ? props.onFold(row, false) : go(parentOf(at));
+    else if (event.key === ' ' && Date.now() - typed.current.at < 700) find(' ');
     else if (event.key === 'Enter' || event.key === ' ') props.onOpen(row);
     else if (event.key === 'ContextMenu' || (event.key === 'F10' && event.shiftKey)) menu();
     else if (/^[\p{L}\p{N}]$/u.test(event.key)) find(event.key);

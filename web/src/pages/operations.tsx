@@ -7,12 +7,11 @@ import { Button, Segments } from '../components/button';
 import { operationColumns } from '../components/operations';
 import { EmptyState, Loaded } from '../components/states';
 import { Table } from '../components/table';
+import { ZoneNote } from '../components/time';
 import { tenant } from '../state/fleet';
-import { now } from '../state/now';
 import { useResource } from '../state/resource';
 import { navigate, query, setQuery } from '../state/router';
 import { usePageTitle } from '../state/title';
-import { zone } from '../text/format';
 
 type Shown = 'open' | 'all' | 'failed';
 const PAGE = 200;
@@ -69,7 +68,7 @@ export default function Operations() {
                   <Table label="Operations" columns={columns} rows={rows} rowKey={(one) => one.id} onOpen={(one) => navigate(`/gateways/${one.gateway}`)} keys />
                 </div>
                 <div class="table-foot">
-                  <span>Times in your zone, {zone(now.value)}. Hover for UTC</span>
+                  <ZoneNote />
                   {next !== undefined && <Button size="small" onClick={() => void readMore()}>Show older ones</Button>}
                 </div>
               </>

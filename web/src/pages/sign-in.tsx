@@ -89,12 +89,12 @@ function FirstPassword({ name }: { name: string }) {
   return (
     <>
       <h1>Choose a password</h1>
-      <p class="sec">The one-time password of {name} has done its work. From now on yours counts.</p>
+      <p class="sec">The one-time password of {name} is good for this only. From now on yours counts.</p>
       {error && error.field === null && <ErrorNote error={error} title="The password was not changed." />}
       <form class="stack-5" onSubmit={submit}>
         <input type="text" class="vh" tabIndex={-1} aria-hidden="true" autocomplete="username" value={name} readOnly />
         {(asksOld || error?.field === 'old') && (
-          <PasswordField label="One-time password" value={old} onInput={setOld} large required error={error?.field === 'old' ? error.message : null} />
+          <PasswordField label="One-time password" value={old} onInput={setOld} large required autofocus={asksOld} error={error?.field === 'old' ? error.message : null} />
         )}
         <PasswordField
           label="New password"
@@ -102,7 +102,7 @@ function FirstPassword({ name }: { name: string }) {
           onInput={setFresh}
           autocomplete="new-password"
           large
-          autofocus
+          autofocus={!asksOld}
           required
           hint={`At least ${LEAST} characters. A sentence is easy to keep in mind.`}
           error={isTried && short ? short : error?.field === 'new' ? error.message : null}

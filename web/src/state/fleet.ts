@@ -26,6 +26,8 @@ const sorted = new Map<string, GatewayCompact[]>();
 const groupOf = new Map<string, string>();
 const loaded = new Set<string>();
 const loading = new Set<string>();
+/** What came by events while a branch was read: newer than the answer. null: it is gone. */
+const newer = new Map<string, GatewayCompact | null>();
 const version = signal(0);
 
 /** The tenant whose tree is shown. */
@@ -129,12 +131,16 @@ async function loadBranch(id: string): Promise<void> {
   version.value++;
   try {
     const items = await api.all<GatewayCompact>('/gateways', { query: { group: id, fields: 'tree' } }, BRANCH_MOST);
-    items.forEach(put);
+    for (const one of items) {
+      const latest = newer.get(one.id);
+      if (latest !== null) put(latest ?? one);
+    }
     loaded.add(id);
   } catch (error) {
     if (!isAbort(error)) treeError.value = asApiError(error);
   } finally {
     loading.delete(id);
+    if (loading.size === 0) newer.clear();
     version.value++;
   }
 }
@@ -215,6 +221,7 @@ function takeGateway(data: Record<string, unknown>): void {
   const before = knownGateway(id)?.lamps;
   const changes = Array.isArray(data['changes']) ? data['changes'] : [];
   const moved = changes.some((one) => ['created', 'deleted', 'moved', 'access'].includes(String(one)));
+  if (loading.size > 0) newer.set(id, isGateway(data) ? (data as unknown as GatewayCompact) : null);
   if (!isGateway(data)) {
     drop(id);
     version.value++;

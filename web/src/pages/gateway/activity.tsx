@@ -9,12 +9,11 @@ import { State } from '../../components/lamp';
 import { operationColumns } from '../../components/operations';
 import { EmptyState, ErrorNote, Loaded } from '../../components/states';
 import { None, Table, type Column } from '../../components/table';
-import { Time } from '../../components/time';
+import { Time, ZoneNote } from '../../components/time';
 import { endSession } from '../../state/remote';
 import { useAction, useResource, type Resource } from '../../state/resource';
 import { me } from '../../state/session';
-import { now } from '../../state/now';
-import { bytes, duration, plural, zone } from '../../text/format';
+import { bytes, duration, plural } from '../../text/format';
 
 export function Operations({ gateway, operations }: { gateway: GatewayWhole; operations: Resource<List<Operation>> }) {
   const columns = useMemo(() => operationColumns({ withGateway: false, onChange: operations.reload }), [operations.reload]);
@@ -100,7 +99,7 @@ export function Events({ gateway }: { gateway: GatewayWhole }) {
     { key: 'by', title: 'Seen by', render: (one) => <span class="sec">{one.source}</span> },
   ];
   return (
-    <Card title="Events" span={8} flush footer={<span>Times in your zone, {zone(now.value)}. Hover for UTC</span>}>
+    <Card title="Events" span={8} flush footer={<ZoneNote />}>
       <Loaded resource={events} what="The events">
         {(data) =>
           data.items.length === 0 ? (
