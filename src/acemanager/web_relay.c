@@ -13,14 +13,14 @@
 #include <unistd.h>
 
 enum {
-    ASKING = 4,         /* more connections than flows, so that a refusal can be said */
+    ASKING = 4, /* more connections than flows, so that a refusal can be said */
     PLACES = WEB_RELAY_FLOWS + ASKING,
-    HEAD_MAX = 4096,    /* of the request; the assertion is the largest part */
-    HEAD_SECONDS = 5,   /* until the request is there */
+    HEAD_MAX = 4096,  /* of the request; the assertion is the largest part */
+    HEAD_SECONDS = 5, /* until the request is there */
     CONNECT_SECONDS = 10,
     IDLE_SECONDS = 900,
-    RETRY_SECONDS = 5,  /* until an address that could not be had is tried again */
-    TOKENS_MS = 50,     /* a pause when the rate is used up */
+    RETRY_SECONDS = 5, /* until an address that could not be had is tried again */
+    TOKENS_MS = 50,    /* a pause when the rate is used up */
     TAG_LISTEN = 1000,
 };
 
@@ -261,10 +261,9 @@ static void take_request(struct web_relay *relay, struct flow *flow,
                "GET /relay with Upgrade: amm-relay and one AMM-Assertion is all that is served");
         return;
     }
-    bool ok = web_remote_verify(relay->pages, AMM_ASSERTION_RELAY,
-                                amm_http_field(&request->fields, "amm-assertion"),
-                                ace_core_now(relay->pages->core), &assertion, &verdict, &why,
-                                &words);
+    bool ok = web_remote_verify(
+        relay->pages, AMM_ASSERTION_RELAY, amm_http_field(&request->fields, "amm-assertion"),
+        ace_core_now(relay->pages->core), &assertion, &verdict, &why, &words);
     web_visitor_of(&flow->who, &assertion);
     flow->target = assertion.target;
     if (ok) {
@@ -340,8 +339,8 @@ static void move_flow(struct web_relay *relay, struct flow *flow)
 
 static void take_connected(struct web_relay *relay, struct flow *flow)
 {
-    int fd = flow->pair->ends[RELAY_TARGET].fd;
-    int failed = amm_tcp_connect_result(fd, NULL);
+    struct amm_address local;
+    int failed = amm_tcp_connect_result(flow->pair->ends[RELAY_TARGET].fd, &local);
     if (failed != 0) {
         refuse(relay, flow, 502, "unreachable", strerror(failed));
         return;
@@ -445,9 +444,10 @@ static void close_listener(struct web_relay *relay)
 static void open_listener(struct web_relay *relay, const struct ace_listen *at)
 {
     char error[160];
-    int fd = amm_tcp_listen_by(&at->address, at->link[0] ? at->link : NULL, false, error,
-                               sizeof error);
-    if (fd < 0 && errno == EPERM) { /* before Linux 5.7; the assertions are asked for all the same */
+    int fd =
+        amm_tcp_listen_by(&at->address, at->link[0] ? at->link : NULL, false, error, sizeof error);
+    if (fd < 0 &&
+        errno == EPERM) { /* before Linux 5.7; the assertions are asked for all the same */
         fd = amm_tcp_listen(&at->address, false, error, sizeof error);
     }
     if (fd >= 0 && !amm_loop_add(relay->loop, fd, AMM_READ, TAG_LISTEN)) {

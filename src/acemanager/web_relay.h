@@ -1,6 +1,7 @@
 /* The relay: TCP connections of the proxy to hosts of the LAN, and to ports of the gateway itself
  * (doc/gateway-protocol.md, GP-80 to GP-86). A part of the core's loop with descriptors of its own.
- * Listens at the tunnel address while the list of targets is not empty. Owner: the core's thread. */
+ * Listens at the tunnel address while the list of targets is not empty. Owner: the core's thread.
+ */
 #pragma once
 
 #include "web_session.h"

@@ -26,8 +26,8 @@ static void told(void *context, const struct web_session *session, enum web_end 
 
 void web_remote_init(struct ace_pages *pages)
 {
-    pages->remote = (struct web_remote){.review = AMM_NEVER,
-                                        .epoch = ace_tunnel_epoch(pages->core)};
+    pages->remote =
+        (struct web_remote){.review = AMM_NEVER, .epoch = ace_tunnel_epoch(pages->core)};
     pages->sessions.tell = told;
     pages->sessions.context = pages;
     web_visits_open(&pages->visits, ace_core_folder(pages->core));
@@ -36,7 +36,8 @@ void web_remote_init(struct ace_pages *pages)
 void web_remote_gone(struct web_call *call, enum web_end why)
 {
     char text[160];
-    snprintf(text, sizeof text, "This remote session is over: %s. Open ACEmanager from the server again.",
+    snprintf(text, sizeof text,
+             "This remote session is over: %s. Open ACEmanager from the server again.",
              why == WEB_END_HERE ? "somebody at the gateway has ended it" : web_end_words(why));
     web_answer_field(call, "AMM-Remote-Session", "ended");
     web_answer_cookie(call, WEB_COOKIE, "");

@@ -51,5 +51,5 @@ void web_remote_changed(struct ace_pages *pages);
 void web_remote_step(struct ace_pages *pages);
 amm_time web_remote_deadline(const struct ace_pages *pages);
 
-void web_visitors_end(struct web_call *call);  /* POST /visitors/end */
-void web_visits_show(struct web_call *call);   /* GET /admin/visits */
+void web_visitors_end(struct web_call *call); /* POST /visitors/end */
+void web_visits_show(struct web_call *call);  /* GET /admin/visits */

@@ -43,7 +43,8 @@ static void visitor_line(json_t *table, const struct web_call *call, const struc
 {
     char words[WEB_WORDS];
     const struct web_session *session = session_of(call, v);
-    int64_t ago = session ? (call->now.mono - session->used) / AMM_SECOND : call->now.wall - v->last;
+    int64_t ago =
+        session ? (call->now.mono - session->used) / AMM_SECOND : call->now.wall - v->last;
     bool is_own = session && session == call->session;
     json_t *line = web_line(table);
     web_cell(line, v->who.name);
@@ -71,10 +72,11 @@ static void card_visitors(json_t *view, const char *list, const struct web_call 
     }
     web_card_lamp(card, n ? "info" : "unknown", n ? "Somebody is here" : "Nobody");
     if (n == 0) {
-        web_set(card, "text",
-                ace_remote_key(call->pages->core)
-                    ? "Nobody is here through the server."
-                    : "Nobody can come through the server yet: a check-in brings the server’s key.");
+        web_set(
+            card, "text",
+            ace_remote_key(call->pages->core)
+                ? "Nobody is here through the server."
+                : "Nobody can come through the server yet: a check-in brings the server’s key.");
         return;
     }
     json_t *table =
@@ -116,8 +118,8 @@ static void card_visits(json_t *view, const struct web_call *call, size_t most)
 {
     const struct web_visits *visits = &call->pages->visits;
     json_t *card = web_card(view, "more", "visits", "Remote visits");
-    json_t *table = web_table(card, "Remote visits",
-                              "Came|Operator|From|Role|Reached|Until|Ended by|#Relayed");
+    json_t *table =
+        web_table(card, "Remote visits", "Came|Operator|From|Role|Reached|Until|Ended by|#Relayed");
     json_object_set_new(card, "wide", json_true());
     for (size_t i = visits->n; i > 0 && visits->n - i < most; i--) {
         visit_line(table, call, &visits->at[i - 1]);

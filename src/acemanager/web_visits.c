@@ -71,7 +71,8 @@ void web_visits_open(struct web_visits *v, const char *folder)
     json_t *one;
     *v = (struct web_visits){.due = AMM_NEVER};
     snprintf(v->path, sizeof v->path, "%s/page-visits", folder);
-    if (access(v->path, F_OK) != 0 || !amm_file_read(v->path, FILE_MAX, &text, error, sizeof error)) {
+    if (access(v->path, F_OK) != 0 ||
+        !amm_file_read(v->path, FILE_MAX, &text, error, sizeof error)) {
         return;
     }
     json_t *list = json_loadb((const char *)text.data, text.len, 0, NULL);
