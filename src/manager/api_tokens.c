@@ -35,8 +35,7 @@ static json_t *token_json(struct manager *m, const struct token *token)
 static bool may_see(const struct job *job, const struct token *token)
 {
     const struct user *user = directory_user(job->m->directory, token->user);
-    struct access_object object = {user != NULL ? user->tenant : 0, 0};
-    return token->user == job->actor.user || job_allows(job, ACCESS_ADMIN, &object);
+    return token->user == job->actor.user || (user != NULL && user_may_manage(job, user));
 }
 
 static void tokens_handle(struct job *job)

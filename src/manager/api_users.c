@@ -74,7 +74,7 @@ static bool user_find(struct manager *m, int64_t id, struct access_object *out)
 }
 
 /* Whoever manages a user could become him: so he must have every right of that user himself. */
-static bool may_manage(const struct job *job, const struct user *user)
+bool user_may_manage(const struct job *job, const struct user *user)
 {
     struct access_object tenant = {user->tenant, 0};
     bool covers = job_allows(job, ACCESS_ADMIN, &tenant);
@@ -86,7 +86,7 @@ static bool may_manage(const struct job *job, const struct user *user)
 
 static bool demand_manage(struct job *job, const struct user *user)
 {
-    if (!may_manage(job, user)) {
+    if (!user_may_manage(job, user)) {
         job_error(job, 403, "forbidden", NULL, "this user has rights that you do not have");
         return false;
     }

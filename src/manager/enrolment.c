@@ -237,6 +237,7 @@ static bool recall_one(void *context, const struct enrolment_identity *identity)
     struct manager *m = context;
     struct fleet_gateway *gateway = fleet_gateway_find(m->fleet, identity->gateway);
     struct fleet_identity put = {.id = identity->id,
+                                 .kind = (uint8_t)identity->kind,
                                  .not_before = identity->not_before,
                                  .not_after = identity->not_after,
                                  .revoked_at = identity->revoked_at};
@@ -276,6 +277,9 @@ enum enrolment_verdict enrolment_judge(struct manager *m, const struct amm_ident
     }
     if (known->revoked_at != 0) {
         return ENROLMENT_REVOKED;
+    }
+    if (known->kind == FLEET_IDENTITY_CONNECTION_FILE) {
+        return ENROLMENT_TUNNEL_ONLY;
     }
     return known->not_before > now + ENROLMENT_DAY ? ENROLMENT_NOT_YET : ENROLMENT_GOOD;
 }

@@ -43,7 +43,8 @@ enum enrolment_verdict {
                           restored, or the gateway was removed */
     ENROLMENT_REVOKED,
     ENROLMENT_EXPIRED,
-    ENROLMENT_NOT_YET, /* not valid yet: the server's clock is wrong */
+    ENROLMENT_TUNNEL_ONLY, /* it came with a connection file: nothing else takes it */
+    ENROLMENT_NOT_YET,     /* not valid yet: the server's clock is wrong */
     ENROLMENT_LATER, /* the database was restored, and amm-cad has not said yet what it has revoked
                         since the backup: nobody is let in who may be out (503) */
 };

@@ -121,8 +121,10 @@ static bool add_identity(struct manager *m, const struct enrolment_issue *issue,
         return fleet_refuse(error, 503, amm_store_result_name(result), NULL,
                             "The server cannot save anything at the moment.");
     }
-    struct fleet_identity identity = {
-        .id = id, .not_before = issued->not_before, .not_after = issued->not_after};
+    struct fleet_identity identity = {.id = id,
+                                      .kind = (uint8_t)issue->kind,
+                                      .not_before = issued->not_before,
+                                      .not_after = issued->not_after};
     memcpy(identity.key_hash, parsed.key, sizeof identity.key_hash);
     return fleet_identity_put(m->fleet, gateway, &identity) != NULL ||
            fleet_refuse(error, 503, "memory", NULL, "The server is out of memory.");

@@ -114,6 +114,7 @@ static bool revoke_identity(struct manager *m, struct fleet_gateway *gateway,
                             struct fleet_error *error)
 {
     struct fleet_identity changed = {.id = identity->id,
+                                     .kind = (uint8_t)identity->kind,
                                      .not_before = identity->not_before,
                                      .not_after = identity->not_after,
                                      .revoked_at = m->now.wall};

@@ -202,6 +202,7 @@ static bool is_admitted(struct job *job)
     static const char *const names[] = {[ENROLMENT_UNKNOWN] = "unknown-certificate",
                                         [ENROLMENT_REVOKED] = "revoked",
                                         [ENROLMENT_EXPIRED] = "expired",
+                                        [ENROLMENT_TUNNEL_ONLY] = "connection-file",
                                         [ENROLMENT_NOT_YET] = "not-yet-valid"};
     if (verdict != ENROLMENT_GOOD) {
         job_error(job, 403, names[verdict], NULL, "The certificate cannot be used: %s.",

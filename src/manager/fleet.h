@@ -171,12 +171,19 @@ struct fleet_tunnel {
     char *last_error; /* in words; NULL: none; set by fleet_tunnel_error */
 };
 
+/* What a certificate was issued for; numbers as amm-cad has them (ipc/cad.h). */
+enum fleet_identity_kind {
+    FLEET_IDENTITY_GATEWAY = 1,
+    FLEET_IDENTITY_CONNECTION_FILE = 2, /* for the tunnel only */
+};
+
 /* A certificate that was issued for a gateway and is not long over. */
 struct fleet_identity {
     int64_t id;
     struct fleet_gateway *gateway;
     struct fleet_identity *next; /* of the same gateway */
     uint8_t key_hash[FLEET_KEY_HASH];
+    uint8_t kind; /* enum fleet_identity_kind */
     int64_t not_before, not_after;
     int64_t revoked_at; /* 0: it is not */
 };

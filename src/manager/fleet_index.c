@@ -525,6 +525,7 @@ struct fleet_identity *fleet_identity_put(struct fleet *fleet, struct fleet_gate
     identity->not_before = what->not_before;
     identity->not_after = what->not_after;
     identity->revoked_at = what->revoked_at;
+    identity->kind = what->kind;
     return identity;
 }
 

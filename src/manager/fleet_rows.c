@@ -214,7 +214,8 @@ static bool put_identity(struct fleet *fleet, struct fleet_gateway *gateway,
     struct fleet_identity identity = {.id = amm_rows_number(rows, 0),
                                       .not_before = amm_rows_number(rows, 3),
                                       .not_after = amm_rows_number(rows, 4),
-                                      .revoked_at = amm_rows_number(rows, 5)};
+                                      .revoked_at = amm_rows_number(rows, 5),
+                                      .kind = (uint8_t)amm_rows_number(rows, 6)};
     struct amm_view hash = amm_rows_view(rows, 2);
     if (hash.len != FLEET_KEY_HASH) {
         return true; /* not one of ours: nobody can show it */

@@ -21,5 +21,9 @@ json_t *binding_json(const struct access_binding *binding);
  * may give that much away. False if it has answered. */
 bool binding_of_body(struct job *job, struct access_binding *out);
 
+/* True if the actor administers this user: his tenant, and no right of his that the actor lacks. */
+struct user;
+bool user_may_manage(const struct job *job, const struct user *user);
+
 /* "server", "tenant main", "tenant main, group depot/north". */
 void branch_text(struct manager *m, int64_t tenant, int64_t group, char *out, size_t room);

@@ -69,6 +69,7 @@ struct admitting {
     int64_t id;
     uint8_t key;
     int64_t not_after, revoked_at;
+    uint8_t kind;
 };
 
 static void admit(struct manager *m, void *context)
@@ -78,6 +79,7 @@ static void admit(struct manager *m, void *context)
     struct fleet_identity identity = {.id = what->key,
                                       .not_after = what->not_after,
                                       .revoked_at = what->revoked_at,
+                                      .kind = what->kind,
                                       .key_hash = {what->key}};
     assert_true(
         fleet_gateway_set_access(m->fleet, gateway, FLEET_ADMITTED, NULL, m->now.wall, NULL));
@@ -166,7 +168,7 @@ static void a_tenant_sees_nothing_of_another(void **state)
     make_user(world, "anna", acme, ROLE_TENANT_ADMIN, acme, 0);
     ask(state, 201, "POST", "/api/v1/gateways", "{\"name\":\"secret-1\",\"serial\":\"SX\"}");
     ask(state, 200, "PATCH", "/api/v1/gateways/1/parameters", "{\"values\":{\"60008\":30}}");
-    struct admitting admitting = {1, 7, world->m.now.wall + 1000, 0};
+    struct admitting admitting = {1, 7, world->m.now.wall + 1000, 0, 1};
     core_unit(&world->m, admit, &admitting);
     ask(state, 200, "POST", "/api/v1/gateways/1/quarantine", "{\"reason\":\"secret\"}");
     ask(state, 200, "GET", "/api/v1/events", NULL);
@@ -250,7 +252,7 @@ static void a_branch_is_all_that_its_operator_sees(void **state)
         ask(state, 201, "POST", "/api/v1/gateways", body);
         snprintf(body, sizeof body, "/api/v1/gateways/%u/operations", i + 1);
         ask(state, 201, "POST", body, "{\"kind\":\"reboot\"}");
-        struct admitting admitting = {i + 1, (uint8_t)(7 + i), world->m.now.wall + 1000, 0};
+        struct admitting admitting = {i + 1, (uint8_t)(7 + i), world->m.now.wall + 1000, 0, 1};
         core_unit(&world->m, admit, &admitting);
         snprintf(body, sizeof body, "/api/v1/gateways/%u/quarantine", i + 1);
         ask(state, 200, "POST", body, "{}");
@@ -399,8 +401,10 @@ static void a_check_in_is_for_who_has_a_good_certificate(void **state)
 {
     struct api_world *world = ask(state, 201, "POST", "/api/v1/gateways", "{\"name\":\"gw\"}");
     int64_t later = world->m.now.wall + 1000, before = world->m.now.wall - 1000;
-    struct admitting good = {1, 7, later, 0}, revoked = {1, 8, later, 5};
+    struct admitting good = {1, 7, later, 0, 1}, revoked = {1, 8, later, 5, 1};
+    struct admitting file = {1, 6, later, 0, FLEET_IDENTITY_CONNECTION_FILE};
     core_unit(&world->m, admit, &good);
+    core_unit(&world->m, admit, &file);
     core_unit(&world->m, admit, &revoked);
     assert_int_equal(check_in(world, 0, 0, FIRST), 401);
     assert_int_equal(check_in(world, 9, later, FIRST), 403);
@@ -409,6 +413,8 @@ static void a_check_in_is_for_who_has_a_good_certificate(void **state)
     assert_int_equal(check_in(world, 8, later, FIRST), 403);
     assert_string_equal(member(world, "error"), "revoked");
     assert_string_equal(member(world, "fatal"), "true");
+    assert_int_equal(check_in(world, 6, later, FIRST), 403);
+    assert_string_equal(member(world, "error"), "connection-file");
     assert_int_equal(check_in(world, 7, before, FIRST), 403);
     assert_string_equal(member(world, "error"), "expired");
     assert_string_equal(member(world, "fatal"), "");
@@ -461,7 +467,7 @@ static void a_certificate_that_memory_dropped_too_early_is_known_to_the_store(vo
 {
     struct api_world *world = ask(state, 201, "POST", "/api/v1/gateways", "{\"name\":\"gw\"}");
     int64_t later = world->m.now.wall + 1000, ahead = world->m.now.wall + 366 * 86400;
-    struct admitting good = {1, 7, later, 0};
+    struct admitting good = {1, 7, later, 0, 1};
     core_unit(&world->m, admit, &good);
     core_unit(&world->m, add_identity_row, &later);
     core_unit(&world->m, forget_ended, &ahead);
@@ -474,7 +480,7 @@ static void strangers_of_one_network_are_slowed_down(void **state)
 {
     struct api_world *world = ask(state, 201, "POST", "/api/v1/gateways", "{\"name\":\"gw\"}");
     int64_t later = world->m.now.wall + 1000;
-    struct admitting good = {1, 7, later, 0};
+    struct admitting good = {1, 7, later, 0, 1};
     int status = 401;
     core_unit(&world->m, admit, &good);
     for (unsigned i = 0; i < 100000 && status == 401; i++) {
@@ -489,7 +495,7 @@ static void a_quarantine_by_a_check_in_stays_though_it_is_refused(void **state)
 {
     struct api_world *world = ask(state, 201, "POST", "/api/v1/gateways", "{\"name\":\"gw\"}");
     int64_t later = world->m.now.wall + 1000;
-    struct admitting good = {1, 7, later, 0};
+    struct admitting good = {1, 7, later, 0, 1};
     core_unit(&world->m, admit, &good);
     ask(state, 204, "PUT", "/api/v1/tenants/1/clone-policy", "{\"policy\":\"quarantine\"}");
     assert_int_equal(check_in(world, 7, later,
@@ -511,7 +517,7 @@ static void who_comes_too_often_is_told_when_to_come(void **state)
 {
     struct api_world *world = ask(state, 201, "POST", "/api/v1/gateways", "{\"name\":\"gw\"}");
     int64_t later = world->m.now.wall + 1000;
-    struct admitting good = {1, 7, later, 0};
+    struct admitting good = {1, 7, later, 0, 1};
     core_unit(&world->m, admit, &good);
     int status = 200;
     for (unsigned i = 0; i < 1000 && status == 200; i++) {

@@ -414,6 +414,23 @@ static void tokens_of_others_are_not_there(void **state)
     assert_int_equal(call(w, &chief, "DELETE", path, NULL), 204);
 }
 
+/* A system administrator may have his home in a tenant: its administrators have no hand in that. */
+static void tokens_of_who_has_more_rights_are_not_there(void **state)
+{
+    struct api_world *w = *state;
+    char path[64];
+    make_user(w, "anna", 1, ROLE_SYSTEM_ADMIN, 0, 0);
+    make_user(w, "chief", 1, ROLE_TENANT_ADMIN, 1, 0);
+    struct caller anna = with_cookie(log_in(w, "anna"));
+    struct caller chief = with_cookie(log_in(w, "chief"));
+    make_token(w, &anna, "{\"name\":\"t\",\"role\":\"viewer\"}");
+    snprintf(path, sizeof path, "/api/v1/tokens/%s", member(w, "id"));
+    assert_int_equal(call(w, &chief, "GET", "/api/v1/tokens", NULL), 200);
+    assert_int_equal(json_array_size(json_object_get(w->answer.body, "items")), 0);
+    assert_int_equal(call(w, &chief, "DELETE", path, NULL), 404);
+    assert_int_equal(call(w, &anna, "DELETE", path, NULL), 204);
+}
+
 static void wrong_tokens_are_slowed_down(void **state)
 {
     struct api_world *w = *state;
@@ -551,6 +568,7 @@ int main(void)
         TEST(a_token_does_what_user_and_scope_allow),
         TEST(tokens_end),
         TEST(tokens_of_others_are_not_there),
+        TEST(tokens_of_who_has_more_rights_are_not_there),
         TEST(wrong_tokens_are_slowed_down),
         TEST(nobody_manages_who_has_more_rights),
         TEST(other_tenants_are_not_there),
