@@ -8,6 +8,7 @@
 #include "proxyd/proxyd.h"
 #include "translate_parts.h"
 
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -15,7 +16,8 @@ enum {
     LIMIT = 10,    /* seconds for all of it */
     FIELDS = 8192, /* cookies of the gateway and ours */
     COOKIES = 8,
-    DETAIL = 192,
+    DETAIL = 320,
+    WORDS = 1024,
 };
 
 struct entry {
@@ -27,6 +29,8 @@ struct entry {
     char label[AMM_PROXY_LABEL + 1];
     unsigned cookies;
     int status; /* of the gateway */
+    size_t words_len;
+    char words[WORDS]; /* what it says beside */
     struct amm_writer fields;
     uint8_t bytes[FIELDS];
 };
@@ -141,6 +145,15 @@ static bool see_key(struct proxyd *proxyd, struct entry *entry, const uint8_t *k
     return true;
 }
 
+/* "text" of a refusal (GP-5); "" if there is none. */
+static void reason_of(const struct entry *entry, char out[DETAIL])
+{
+    json_t *root = json_loadb(entry->words, entry->words_len, JSON_REJECT_DUPLICATES, NULL);
+    const char *text = json_string_value(json_object_get(root, "text"));
+    amm_text_clean(out, DETAIL, amm_view_str(text ? text : ""));
+    json_decref(root);
+}
+
 static void finish(struct proxyd *proxyd, struct entry *entry)
 {
     char detail[DETAIL];
@@ -148,8 +161,11 @@ static void finish(struct proxyd *proxyd, struct entry *entry)
         answer(proxyd, entry, PAGE_OPENING, NULL);
         return;
     }
-    snprintf(detail, sizeof detail, "The gateway answered %d %s.", entry->status,
-             amm_http_status_text(entry->status));
+    reason_of(entry, detail);
+    if (detail[0] == '\0') {
+        snprintf(detail, sizeof detail, "The gateway answered %d %s.", entry->status,
+                 amm_http_status_text(entry->status));
+    }
     answer(proxyd, entry, PAGE_NO_SIGN_IN, detail);
 }
 
@@ -183,6 +199,11 @@ static void step(struct proxyd *proxyd, struct entry *entry)
         } else if (event.kind == AMM_HTTP_EVENT_HEAD) {
             entry->status = event.response->status;
             take_cookies(proxyd, entry, event.response);
+        } else if (event.kind == AMM_HTTP_EVENT_BODY) {
+            size_t room = sizeof entry->words - entry->words_len;
+            size_t len = event.content.len < room ? event.content.len : room;
+            memcpy(entry->words + entry->words_len, event.content.data, len);
+            entry->words_len += len;
         } else if (event.kind == AMM_HTTP_EVENT_DONE) {
             finish(proxyd, entry);
             return;

@@ -29,6 +29,8 @@ enum {
     HEADERS = 28,       /* IPv4 and ICMP */
     PAGE_BYTES = 65536, /* of the page, looked through for its title */
     TITLE = 80,
+    TARGET = 256,
+    HOPS = 3,
     MTU_WAIT = 300, /* ms that later answers get behind the first one */
 };
 
@@ -47,6 +49,9 @@ struct probe {
     unsigned interest;
     struct amm_http_client *client;
     bool page_over;
+    unsigned hops;
+    char target[TARGET];   /* that is asked for; a redirection within the page is followed */
+    char leads_to[TARGET]; /* where the page sends us; "": nowhere */
     size_t title_len;
     char head[PAGE_BYTES];
 };
@@ -263,9 +268,30 @@ static void find_title(const struct probe *probe, char out[TITLE])
     }
 }
 
+/* Most pages lead from "/" to their login. */
+static void see_head(struct probe *probe, const struct amm_http_response *response)
+{
+    struct amm_view to = amm_http_field(&response->fields, "location");
+    bool leads = response->status >= 300 && response->status < 400 && to.len > 0 &&
+                 to.len < TARGET && to.data[0] == '/' && (to.len == 1 || to.data[1] != '/');
+    probe->leads_to[0] = '\0';
+    if (leads && probe->hops < HOPS) {
+        memcpy(probe->leads_to, to.data, to.len);
+        probe->leads_to[to.len] = '\0';
+    }
+}
+
 static void page_done(struct proxyd *proxyd, struct probe *probe)
 {
     char title[TITLE];
+    if (probe->leads_to[0] != '\0') {
+        memcpy(probe->target, probe->leads_to, sizeof probe->target);
+        probe->hops++;
+        probe->title_len = 0;
+        end_page(proxyd, probe);
+        probe->page_over = false; /* probes_step begins anew */
+        return;
+    }
     find_title(probe, title);
     say(probe, AMM_PROXY_STEP_PAGE, AMM_PROXY_STEP_OK, proxyd->now.mono,
         title[0] != '\0' ? "The page answers; its title is \"%s\"." : "The page answers%s.", title);
@@ -326,6 +352,9 @@ static void step_page(struct proxyd *proxyd, struct probe *probe)
         if (event.kind == AMM_HTTP_EVENT_KEY) {
             amm_http_client_trust(probe->client);
         }
+        if (event.kind == AMM_HTTP_EVENT_HEAD) {
+            see_head(probe, event.response);
+        }
         if (event.kind == AMM_HTTP_EVENT_BODY) {
             size_t room = sizeof probe->head - probe->title_len;
             size_t len = event.content.len < room ? event.content.len : room;
@@ -364,7 +393,7 @@ static void begin_page(struct proxyd *proxyd, struct probe *probe)
     static const char accept[] = "Accept: text/html,*/*;q=0.8\r\n";
     probe->client = amm_http_client_new(&settings, proxyd->now);
     if (probe->client == NULL ||
-        !amm_http_client_request(probe->client, amm_view_str("GET"), amm_view_str("/"),
+        !amm_http_client_request(probe->client, amm_view_str("GET"), amm_view_str(probe->target),
                                  amm_view_str(accept), (struct amm_view){0})) {
         say(probe, AMM_PROXY_STEP_PAGE, AMM_PROXY_STEP_FAILED, proxyd->now.mono, "out of memory.");
         end_page(proxyd, probe);
@@ -420,6 +449,7 @@ void probe_start(struct proxyd *proxyd, const struct amm_proxy_test *test)
         return;
     }
     probe->test = *test;
+    memcpy(probe->target, "/", 2);
     probe->result.id = test->id;
     probe->began = proxyd->now.mono;
     probe->ends = amm_time_after(probe->began, test->milliseconds * AMM_MILLISECOND);
@@ -503,6 +533,9 @@ amm_time probes_deadline(const struct proxyd *proxyd)
     amm_time at = AMM_NEVER;
     for (const struct probe *probe = proxyd->probes->first; probe != NULL; probe = probe->next) {
         at = amm_time_min(at, probe->ends);
+        if (probe->tcp_over && !probe->page_over && probe->client == NULL) {
+            at = proxyd->now.mono;
+        }
         if (probe->client != NULL) {
             at = amm_time_min(at, amm_http_client_deadline(probe->client));
         }

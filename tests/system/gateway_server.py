@@ -48,7 +48,9 @@ class Page(http.server.BaseHTTPRequestHandler):
             self.websocket()
         elif self.path == "/name":
             self.answer(f"<title>Page of {NAME}</title>{NAME}\n", Set_Cookie=f"who={NAME}; Path=/")
-        elif self.path == "/":
+        elif self.path == "/" and "--login" in sys.argv:
+            self.answer("", 303, Location="/login")
+        elif self.path in ("/", "/login"):
             self.answer(f"<html><title>Page of {NAME}</title></html>", Content_Type="text/html")
         elif self.path == "/ended":
             self.answer("", 401, AMM_Remote_Session="ended")

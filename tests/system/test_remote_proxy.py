@@ -196,7 +196,7 @@ def test_signed_in_at_our_own(secure):
     session = secure.manager.add(Remote(where, HTTPS, credentials=ASSERTION))
     browser = secure.browser(session)
     status, _, body = browser.enter()
-    assert status == 502 and b"did not sign you in" in body
+    assert status == 502 and b"did not sign you in" in body and b"does not know the server yet" in body
     assert browser.ask("/name")[0] == 200
 
 
@@ -292,7 +292,7 @@ def test_the_record(proxy):
 
 
 def test_the_test_of_a_page(proxy):
-    where, _ = proxy.gateway("10.4.32.7", "bus-1", 9443, True)
+    where, _ = proxy.gateway("10.4.32.7", "bus-1", 9443, True, "--login")
 
     def ask(number, where, scheme=HTTPS, milliseconds=5000, pin=None):
         with proxy.manager.lock:
