@@ -181,12 +181,12 @@ struct ctl_api *ctl_api_close(struct ctl_api *api)
 /* ---- one call ---- */
 
 static bool send_request(struct ctl_api *api, const char *method, const char *target,
-                         struct amm_view body)
+                         struct amm_view body, const char *type)
 {
     uint8_t room[1024];
     struct amm_writer fields = amm_writer(room, sizeof room);
     if (body.len > 0) {
-        amm_http_write_field(&fields, "Content-Type", amm_view_str("application/json"));
+        amm_http_write_field(&fields, "Content-Type", amm_view_str(type));
     }
     if (api->token[0]) {
         char bearer[TOKEN_MAX + 8];
@@ -319,19 +319,11 @@ static enum ctl_exit say_refusal(const struct answer *answer)
 }
 
 /* True with a 2xx answer; the caller frees answer->bytes in any case. */
-static bool ask(struct ctl_api *api, const char *method, const char *target, json_t *body,
-                struct answer *answer, enum ctl_exit *status)
+static bool ask_bytes(struct ctl_api *api, const char *method, const char *target,
+                      struct amm_view body, const char *type, struct answer *answer,
+                      enum ctl_exit *status)
 {
-    char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
-    struct amm_view bytes = text ? amm_view_str(text) : amm_view(NULL, 0);
-    bool sent = send_request(api, method, target, bytes);
-    bool whole = sent && receive_answer(api, answer);
-    if (text) {
-        amm_wipe(text, strlen(text));
-        free(text);
-    }
-    json_decref(body);
-    if (!whole) {
+    if (!send_request(api, method, target, body, type) || !receive_answer(api, answer)) {
         *status = (enum ctl_exit)ctl_fail(CTL_NO_SERVER, "the manager does not answer (%s): %s",
                                           api->socket_path ? api->socket_path : api->host,
                                           answer->error[0] ? answer->error
@@ -343,17 +335,48 @@ static bool ask(struct ctl_api *api, const char *method, const char *target, jso
     return *status == CTL_OK;
 }
 
+static bool ask(struct ctl_api *api, const char *method, const char *target, json_t *body,
+                struct answer *answer, enum ctl_exit *status)
+{
+    char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
+    struct amm_view bytes = text ? amm_view_str(text) : amm_view(NULL, 0);
+    bool ok = ask_bytes(api, method, target, bytes, "application/json", answer, status);
+    if (text) {
+        amm_wipe(text, strlen(text));
+        free(text);
+    }
+    json_decref(body);
+    return ok;
+}
+
+static json_t *json_of(const struct answer *answer, enum ctl_exit *status)
+{
+    json_t *json =
+        answer->len ? json_loadb((const char *)answer->bytes, answer->len, 0, NULL) : json_null();
+    if (!json) {
+        *status = (enum ctl_exit)ctl_fail(CTL_FAILED, "the manager's answer is no JSON");
+    }
+    return json;
+}
+
+json_t *ctl_api_upload(struct ctl_api *api, const char *method, const char *target,
+                       struct amm_view body, enum ctl_exit *status)
+{
+    struct answer answer = {0};
+    json_t *json = ask_bytes(api, method, target, body, "application/octet-stream", &answer, status)
+                       ? json_of(&answer, status)
+                       : NULL;
+    free(answer.bytes);
+    return json;
+}
+
 json_t *ctl_api_call(struct ctl_api *api, const char *method, const char *target, json_t *body,
                      enum ctl_exit *status)
 {
     struct answer answer = {0};
     json_t *json = NULL;
     if (ask(api, method, target, body, &answer, status)) {
-        json =
-            answer.len ? json_loadb((const char *)answer.bytes, answer.len, 0, NULL) : json_null();
-        if (!json) {
-            *status = (enum ctl_exit)ctl_fail(CTL_FAILED, "the manager's answer is no JSON");
-        }
+        json = json_of(&answer, status);
     }
     free(answer.bytes);
     return json;

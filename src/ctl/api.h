@@ -25,6 +25,10 @@ struct ctl_api *ctl_api_close(struct ctl_api *api); /* accepts NULL; returns NUL
 json_t *ctl_api_call(struct ctl_api *api, const char *method, const char *target, json_t *body,
                      enum ctl_exit *status);
 
+/* The same with a body that is no JSON (a file). */
+json_t *ctl_api_upload(struct ctl_api *api, const char *method, const char *target,
+                       struct amm_view body, enum ctl_exit *status);
+
 /* The same for what is no JSON (connection files): malloc'd text with a NUL behind it. */
 char *ctl_api_text(struct ctl_api *api, const char *method, const char *target, json_t *body,
                    size_t *len, enum ctl_exit *status);

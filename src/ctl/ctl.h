@@ -49,6 +49,7 @@ extern const struct ctl_command ctl_audit_commands[];
 extern const struct ctl_command ctl_operation_commands[];
 extern const struct ctl_command ctl_software_commands[];
 extern const struct ctl_command ctl_backup_commands[]; /* without a group */
+extern const struct ctl_command ctl_import_commands[]; /* likewise: `import FILE` */
 extern const struct ctl_command ctl_doctor_commands[];
 
 /* Prints "ammctl: ..." to standard error and returns `status`. */

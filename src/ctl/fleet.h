@@ -10,6 +10,7 @@ extern const struct ctl_request ctl_gateway_list_request, ctl_gateway_show_reque
     ctl_gateway_revoke_request, ctl_gateway_replace_request, ctl_gateway_requests_request,
     ctl_gateway_approve_request, ctl_gateway_refuse_request, ctl_gateway_certificates_request;
 
+int ctl_import_export(const struct ctl *ctl, int argc, char **argv);
 int ctl_fleet_add(const struct ctl *ctl, int argc, char **argv);
 int ctl_fleet_token(const struct ctl *ctl, int argc, char **argv);
 int ctl_fleet_set(const struct ctl *ctl, int argc, char **argv);

@@ -428,6 +428,10 @@ const struct ctl_command ctl_gateway_commands[] = {
      .run = gateway_remove,
      .needs_config = true,
      .request = &ctl_gateway_remove_request},
+    {.name = "export",
+     .usage = "[FILE] [--columns name,10034,...] [--tenant SLUG] [--group PATH] [--kind K] "
+              "[--text T]  the list as a sheet: XLSX if FILE ends so, else CSV",
+     .managed = ctl_import_export},
     {.name = "profile",
      .usage = "NAME [--remote HOST]... [--wrap W] [--output FILE]  connection file for an OpenVPN "
               "client",

@@ -24,8 +24,8 @@ static const struct {
 };
 
 /* Commands without a group. */
-static const struct ctl_command *const alone[] = {ctl_login_commands, ctl_backup_commands,
-                                                  ctl_doctor_commands};
+static const struct ctl_command *const alone[] = {ctl_login_commands, ctl_import_commands,
+                                                  ctl_backup_commands, ctl_doctor_commands};
 
 #define CTL_CONFIG "/etc/amm/amm.conf"
 

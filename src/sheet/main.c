@@ -17,6 +17,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { SERVER = STDIN_FILENO, NOBODY = 65534, FILE_FD = 0, ROWS_FD = 1 };
@@ -113,6 +114,11 @@ int main(void)
     if (close_range(3, ~0u, 0) != 0 || !become_nobody()) {
         return EXIT_FAILURE;
     }
+    /* libzip asks for local times: without a zone there is no file to be read for it. */
+    if (setenv("TZ", "UTC0", 1) != 0) {
+        return EXIT_FAILURE;
+    }
+    tzset();
     signal(SIGCHLD, SIG_IGN); /* children are not waited for */
     signal(SIGPIPE, SIG_IGN);
     /* Ctrl-C at the terminal is for ammd, whose end ends this one. */
