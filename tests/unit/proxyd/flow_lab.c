@@ -43,7 +43,7 @@ void link_step(struct link *link)
 amm_time link_deadline(const struct link *link)
 {
     (void)link;
-    return amm_time_after(amm_now().mono, 2 * AMM_MILLISECOND); /* turns do not wait for ever */
+    return amm_time_after(amm_now().mono, flow_lab.patience);
 }
 
 void link_entered(struct link *link, const struct session *session,
@@ -136,7 +136,7 @@ void flow_lab_open(uint8_t kind, uint8_t scheme, const uint8_t *pin)
     char error[256] = "";
     struct proxyd *p = &flow_lab.proxyd;
     struct amm_http_settings settings;
-    flow_lab = (struct flow_lab){.config = {.connections = 128}};
+    flow_lab = (struct flow_lab){.config = {.connections = 128}, .patience = 2 * AMM_MILLISECOND};
     p->config = &flow_lab.config;
     p->random = amm_kernel_random();
     p->now = amm_now();

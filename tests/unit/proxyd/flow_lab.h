@@ -19,6 +19,7 @@ struct flow_lab {
     int listener;
     struct session *sessions[FLOW_SESSIONS];
     char hosts[FLOW_SESSIONS][64];
+    amm_duration patience; /* how long a turn waits at most; 2 ms */
     unsigned first_keys, changed_keys, active;
     uint8_t key[32];
 };
