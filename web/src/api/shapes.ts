@@ -94,6 +94,7 @@ export interface ImportColumn {
   column: string; // "C"
   header: string;
   target: string; // "10034", "name", "group", "ignore"
+  name?: string; // of the parameter
   sure: boolean;
 }
 export interface ImportPort {

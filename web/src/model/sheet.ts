@@ -79,11 +79,11 @@ export function mappingFault(columns: ImportColumn[]): string | null {
   return null;
 }
 
-/** "10034, port": the number first, as in a sheet. */
-export function columnTitle(column: ImportColumn, parameterName?: string): string {
+/** The number first, as in a sheet: "10034", "10034, Port" if that is its heading. */
+export function columnTitle(column: ImportColumn): string {
   const field = recordFields.find((one) => one.target === column.target);
-  if (field && column.target !== 'ignore') return field.text;
-  return parameterName ? `${column.target}, ${parameterName}` : column.header || column.target;
+  if (field) return field.text;
+  return column.header === '' || column.header === column.target ? column.target : `${column.target}, ${column.header}`;
 }
 
 // ---- rows ----
@@ -97,6 +97,25 @@ const verdicts: Record<Verdict, { text: string; lamp: LampState }> = {
 };
 export function verdictView(verdict: string): { text: string; lamp: LampState } {
   return verdicts[verdict as Verdict] ?? { text: verdict, lamp: 'unknown' };
+}
+
+const outcomes: Partial<Record<ImportRow['state'], { text: string; lamp: LampState }>> = {
+  waiting: { text: 'Waits', lamp: 'pending' },
+  applied: { text: 'Applied', lamp: 'up' },
+  failed: { text: 'Failed', lamp: 'down' },
+  undo: { text: 'Is put back', lamp: 'pending' },
+  undone: { text: 'Put back', lamp: 'resting' },
+  conflict: { text: 'Changed since', lamp: 'degraded' },
+};
+const moves: Partial<Record<ImportRow['move'], { text: string; lamp: LampState }>> = {
+  waiting: { text: 'Move waits', lamp: 'pending' },
+  ordered: { text: 'Moves', lamp: 'pending' },
+  back: { text: 'Moved', lamp: 'up' },
+  failed: { text: 'Not back', lamp: 'down' },
+};
+/** What became of a row; null: nothing was to be done. */
+export function outcome(row: ImportRow): { text: string; lamp: LampState } | null {
+  return (row.state === 'applied' ? moves[row.move] : undefined) ?? outcomes[row.state] ?? null;
 }
 
 export interface CellDifference {
@@ -144,6 +163,13 @@ export function freeAfter(port: { now: number; after: number; free_for_you: numb
 }
 
 // ---- running ----
+
+/** Of what runs now. Moves are done when the gateways are back, or will not come. */
+export function progressOf(sheet: Import): { done: number; of: number } {
+  if (sheet.phase !== 'moves') return sheet.progress;
+  const { done, back, failed, waiting } = sheet.moves;
+  return { done: back + failed, of: done + waiting };
+}
 
 export function share(progress: { done: number; of: number }): number {
   return progress.of > 0 ? Math.min(1, progress.done / progress.of) : 0;

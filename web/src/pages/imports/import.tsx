@@ -61,14 +61,7 @@ function Body({ sheet, onSheet }: { sheet: Import; onSheet: (sheet: Import) => v
     return <Mapping sheet={sheet} onDone={(next) => { setMapping(false); onSheet(next); }} />;
   }
   if (sheet.state === 'failed' && sheet.rows.applied === 0) return <Failed sheet={sheet} />;
-  if (sheet.state === 'ready') {
-    return (
-      <div class="stack-sections">
-        <div class="row at-end"><Button size="small" icon="columns" onClick={() => setMapping(true)}>Change columns</Button></div>
-        <Preview sheet={sheet} onSheet={onSheet} />
-      </div>
-    );
-  }
+  if (sheet.state === 'ready') return <Preview sheet={sheet} onSheet={onSheet} onColumns={() => setMapping(true)} />;
   return <Running sheet={sheet} onSheet={onSheet} />;
 }
 

@@ -7,7 +7,7 @@ import { Table, type Column } from '../../components/table';
 import { Time } from '../../components/time';
 import { api } from '../../api/client';
 import type { Import } from '../../api/shapes';
-import { isRunning, share, stateView } from '../../model/sheet';
+import { isRunning, progressOf, share, stateView } from '../../model/sheet';
 import { tenant } from '../../state/fleet';
 import { useResource } from '../../state/resource';
 import { navigate } from '../../state/router';
@@ -32,7 +32,7 @@ function StateCell({ sheet }: { sheet: Import }) {
   return (
     <span class="state-cell">
       <State state={view.lamp} plain>{view.text}</State>
-      {isRunning(sheet.state) && <Bar thin isProgress label={view.text} parts={[{ share: share(sheet.progress), state: 'pending' }]} />}
+      {isRunning(sheet.state) && <Bar thin isProgress label={view.text} parts={[{ share: share(progressOf(sheet)), state: 'pending' }]} />}
     </span>
   );
 }

@@ -1,4 +1,5 @@
 // What each row of a sheet would do, with what is wrong in it; the places per port before and after; and applying.
+import type { ComponentChildren } from 'preact';
 import { useMemo, useRef, useState } from 'preact/hooks';
 import { Button } from '../../components/button';
 import { Card } from '../../components/card';
@@ -8,7 +9,9 @@ import { EmptyState, ErrorNote, Note, Skeleton } from '../../components/states';
 import { Table, type Column } from '../../components/table';
 import { api } from '../../api/client';
 import type { Import, ImportColumn, ImportPort, ImportRow } from '../../api/shapes';
-import { applyFault, difference, freeAfter, knowledge, recordFields, rowsToApply, verdictView } from '../../model/sheet';
+import {
+  applyFault, columnTitle, difference, freeAfter, knowledge, outcome, rowsToApply, verdictView,
+} from '../../model/sheet';
 import { announce, say } from '../../state/messages';
 import { useAction } from '../../state/resource';
 import { useShortcut } from '../../state/shortcuts';
@@ -51,11 +54,16 @@ function GatewayName({ sheet, row, tab }: { sheet: Import; row: ImportRow; tab: 
   return <span class="mono">{told.find((cell) => cell?.new)?.new ?? '–'}</span>;
 }
 
-const isIdentity = (column: ImportColumn) => column.target === 'serial' || column.target === 'ignore' || column.target === '';
+const isIdentity = (column: ImportColumn) => ['serial', 'name', 'ignore', ''].includes(column.target);
 
-function titleOf(column: ImportColumn): string {
-  return recordFields.find((one) => one.target === column.target)?.text ?? `${column.target}, ${column.header}`;
-}
+const outcomeColumn: Column<ImportRow> = {
+  key: 'outcome',
+  title: 'Outcome',
+  render: (row) => {
+    const view = outcome(row);
+    return view ? <State state={view.lamp} plain>{view.text}</State> : <span class="dim">–</span>;
+  },
+};
 
 function columnsOf(sheet: Import): Column<ImportRow>[] {
   const used = sheet.columns.filter((column) => !isIdentity(column));
@@ -65,11 +73,12 @@ function columnsOf(sheet: Import): Column<ImportRow>[] {
       const view = verdictView(row.verdict);
       return <State state={view.lamp}>{view.text}</State>;
     } },
+    ...(sheet.state === 'ready' ? [] : [outcomeColumn]),
     { key: 'gateway', title: 'Gateway', render: (row, tab) => <GatewayName sheet={sheet} row={row} tab={tab} /> },
     ...used.map((column): Column<ImportRow> => ({
       key: column.column,
-      title: titleOf(column),
-      hint: `Column ${column.column}`,
+      title: columnTitle(column),
+      hint: `Column ${column.column}${column.name ? `: ${column.name}` : ''}`,
       ...(column.target === '10034' ? { align: 'end' as const } : {}),
       render: (row) => <Difference cell={row.cells.find((cell) => cell.column === column.column)} />,
     })),
@@ -99,13 +108,13 @@ function Tabs({ sheet, now, onChange }: { sheet: Import; now: string; onChange: 
   );
 }
 
-function Rows({ sheet }: { sheet: Import }) {
+function Rows({ sheet, end }: { sheet: Import; end?: ComponentChildren }) {
   const [verdict, setVerdict] = useState('all');
   const [active, setActive] = useState(0);
   const jump = useRef<((index: number) => void) | null>(null);
   const version = `${sheet.changed_at} ${sheet.state === 'ready' ? '' : sheet.phase}`;
   const rows = useSheetRows(sheet.id, verdict, version);
-  const columns = useMemo(() => columnsOf(sheet), [sheet.columns]);
+  const columns = useMemo(() => columnsOf(sheet), [sheet.columns, sheet.state]);
   const nextBad = () => {
     const list = rows.rows;
     const after = list.findIndex((row, index) => index > active && row.verdict === 'bad');
@@ -119,7 +128,7 @@ function Rows({ sheet }: { sheet: Import }) {
   const total = tabs.find((tab) => tab.verdict === verdict)?.count(sheet) ?? 0;
   return (
     <Card title={sheet.filename} more={`${plural(sheet.rows.total, 'row')}, ${sheet.columns.filter((one) => one.target !== 'ignore').length} of ${
-      plural(sheet.columns.length, 'column')} used`} flush class="sheet-card" footer={
+      plural(sheet.columns.length, 'column')} used`} end={end} flush class="sheet-card" footer={
       <>
         <span class="grow" role="status">{rows.loading ? `${number(rows.rows.length)} of ${number(total)} read` : plural(total, 'row')}</span>
         {sheet.rows.bad > 0 && <Button kind="quiet" size="small" onClick={nextBad}><kbd>n</kbd> next refused row</Button>}
@@ -234,10 +243,10 @@ function Apply({ sheet, onSheet }: { sheet: Import; onSheet: (sheet: Import) => 
   );
 }
 
-export function Preview({ sheet, onSheet }: { sheet: Import; onSheet: (sheet: Import) => void }) {
+export function Preview({ sheet, onSheet, onColumns }: { sheet: Import; onSheet: (sheet: Import) => void; onColumns: () => void }) {
   return (
     <div class="sheet-layout">
-      <Rows sheet={sheet} />
+      <Rows sheet={sheet} end={<Button kind="row" icon="columns" onClick={onColumns}>Change columns</Button>} />
       <div class="stack-sections">
         {sheet.ports.length > 0 && <Places sheet={sheet} />}
         <Apply sheet={sheet} onSheet={onSheet} />

@@ -8,7 +8,7 @@ import { Time } from '../../components/time';
 import { api } from '../../api/client';
 import type { Import } from '../../api/shapes';
 import type { LampState } from '../../api/types';
-import { expectedEnd, share, stages, stateView } from '../../model/sheet';
+import { expectedEnd, progressOf, share, stages, stateView } from '../../model/sheet';
 import { now } from '../../state/now';
 import { useAction } from '../../state/resource';
 import { number, percent, plural, roughly } from '../../text/format';
@@ -22,16 +22,17 @@ function phaseText(sheet: Import): string {
 }
 
 function Progress({ sheet }: { sheet: Import }) {
-  const { done, of } = sheet.progress;
-  const left = sheet.state === 'applying' && sheet.phase !== 'moves' ? expectedEnd(sheet.progress, now.value - sheet.changed_at) : null;
+  const progress = progressOf(sheet);
+  const { done, of } = progress;
+  const left = sheet.state === 'applying' && sheet.phase !== 'moves' ? expectedEnd(progress, now.value - sheet.changed_at) : null;
   const state: LampState = sheet.state === 'held' ? 'degraded' : 'pending';
   return (
     <div class="stack" role="status">
       <div class="row between">
         <b class="medium">{phaseText(sheet)}</b>
-        {of > 0 && <span class="dim">{number(done)} of {number(of)}, {percent(share(sheet.progress))}</span>}
+        {of > 0 && <span class="dim">{number(done)} of {number(of)}{sheet.phase === 'moves' && ' back'}, {percent(share(progress))}</span>}
       </div>
-      <Bar isProgress label={phaseText(sheet)} parts={[{ share: share(sheet.progress), state }]} />
+      <Bar isProgress label={phaseText(sheet)} parts={[{ share: share(progress), state }]} />
       {left !== null && <p class="dim small">ends in about {roughly(left)}</p>}
     </div>
   );
