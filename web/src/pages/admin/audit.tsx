@@ -1,7 +1,7 @@
 // The audit log: newest first, searched in what was read; and whether its chain is whole.
 import { useEffect, useState } from 'preact/hooks';
 import { Button } from '../../components/button';
-import { Lamp, State } from '../../components/lamp';
+import { State } from '../../components/lamp';
 import { SearchBox } from '../../components/field';
 import { EmptyState, ErrorNote, Note, Skeleton } from '../../components/states';
 import { Table, type Column } from '../../components/table';
@@ -25,7 +25,7 @@ const columns: Column<AuditEntry>[] = [
   { key: 'remote', title: 'From', render: (row) => <span class="mono">{row.remote || '–'}</span> },
   { key: 'action', title: 'Did', render: (row) => <span class="mono small">{row.action}</span> },
   { key: 'object', title: 'On', render: (row) => row.object || <span class="dim">–</span> },
-  { key: 'result', title: 'Result', render: (row) => (isFine(row.result) ? <><Lamp state="up" size="small" /> {row.result}</> : <State state="down">{row.result}</State>) },
+  { key: 'result', title: 'Result', render: (row) => <State state={isFine(row.result) ? 'up' : 'down'} plain={isFine(row.result)}>{row.result}</State> },
   { key: 'detail', title: 'Detail', render: (row) => <span title={row.detail}>{row.detail}</span> },
 ];
 
