@@ -96,6 +96,41 @@ def checkins(figures, fleet, runs):
     figures.add("checkin_full_bytes", "B", "lower", first, limit=6000)
 
 
+def until(api, number, state):
+    """Polls an import as the console does; the seconds that are measured are those until it is so."""
+    while (one := api.get(f"/api/v1/imports/{number}").json)["state"] != state:
+        assert one["state"] in ("reading", "applying"), one
+        time.sleep(0.01)
+    return one
+
+
+def imports(figures, fleet, runs):
+    """A sheet of 10 000 of the 100 000 gateways: two settings and a note each, other ones in each run; then taken back."""
+    api, rows = fleet.api(), 10_000
+    names = api.get("/api/v1/export.csv?columns=name").bytes.decode().split("\r\n")[1:rows + 1]
+    preview, applied = [], []
+    for run in range(runs):
+        sheet = "name,60003,1154,note\n" + "".join(f"{name},{601 + (run + i) % 97},Bus {run}-{i},line {run}\n"
+                                                   for i, name in enumerate(names))
+        begin = time.perf_counter()
+        made = api.ask("POST", "/api/v1/imports?filename=bench.csv", raw=sheet.encode())
+        assert made.status == 201, made
+        number = made.json["id"]
+        ready = until(api, number, "ready")
+        preview.append(time.perf_counter() - begin)
+        assert ready["rows"]["good"] == rows, ready["rows"]
+        begin = time.perf_counter()
+        assert api.post(f"/api/v1/imports/{number}/apply").status == 202
+        done = until(api, number, "applied")
+        applied.append(time.perf_counter() - begin)
+        assert done["rows"]["applied"] == rows, done["rows"]
+        assert api.post(f"/api/v1/imports/{number}/undo").status == 202
+        until(api, number, "undone")
+        say(f"import: preview {preview[-1]:.2f} s, applied {applied[-1]:.2f} s")
+    figures.add("import_preview_10k_s", "s", "lower", preview, limit=2)
+    figures.add("import_10k_s", "s", "lower", applied, limit=5)
+
+
 def memory(figures, fleet, runs):
     """RSS with all gateways, after lists and check-ins, with the cache of TLS sessions full: each full handshake leaves one."""
     start = fleet.rss_kib()
@@ -119,7 +154,7 @@ def sizes(figures, runs):
     figures.add("checkin_first_ip_bytes", "B", "lower", [first.all])
 
 
-GROUPS = {"list": lists, "checkin": checkins, "memory": memory, "bytes": sizes}
+GROUPS = {"list": lists, "import": imports, "checkin": checkins, "memory": memory, "bytes": sizes}
 
 
 def end_cleanly(number, frame):

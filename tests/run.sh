@@ -10,6 +10,7 @@ test_run() {
   [ "${1:-}" = --all ] && all=yes
   [ "$(id -u)" = 0 ] || die "the system tests make network namespaces: run as root"
   need $packages_build $packages_run $packages_test
+  [ "$all" = no ] || need $packages_test_all
   command -v npm >/dev/null || need nodejs npm # nodejs of another origin brings its own npm
   rm -rf var/test && mkdir -p var/test
 

@@ -323,6 +323,10 @@ bool amm_sheet_read_xlsx(struct amm_view file, const struct amm_sheet_sink *sink
     error[0] = '\0';
     bool ok = book_open(&book, file, error) && book_read_rows(&book, sink);
     book_close(&book);
+    /* Our words are ASCII; what they quote of the file may be anything, and cut anywhere. */
+    for (char *at = error; *at != '\0'; at++) {
+        *at = *at >= ' ' && *at < 0x7f ? *at : '?';
+    }
     return ok;
 }
 
