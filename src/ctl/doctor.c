@@ -165,6 +165,7 @@ static void look_at_pki(struct doctor *doctor)
     static const char *const keys[] = {AMM_PKI_SERVER_KEY,
                                        AMM_PKI_MANAGER_KEY,
                                        AMM_PKI_TIME_KEY,
+                                       AMM_PKI_REMOTE_KEY,
                                        AMM_PKI_GATEWAY_AUTHORITY ".key",
                                        AMM_PKI_PROFILE_AUTHORITY ".key",
                                        "server-ca.key"};

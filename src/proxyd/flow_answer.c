@@ -92,6 +92,10 @@ static const char *words_of(enum translate_verdict verdict)
         return "It changes the protocol to one that was not asked for.";
     case TRANSLATE_NO_PROXY:
         return "It asks for the password of a proxy (407), which it is not.";
+    case TRANSLATE_OTHER_SCHEME:
+        return "It leads from HTTP to HTTPS, or the other way round: set the scheme and the port "
+               "of "
+               "its page in the gateway's record.";
     case TRANSLATE_OK:
     case TRANSLATE_REFUSED:
     case TRANSLATE_VIEW_ONLY:

@@ -45,11 +45,13 @@ bool translate_names_init(struct translate_names *names, const struct amm_proxy_
 
 enum translate_verdict {
     TRANSLATE_OK,
-    TRANSLATE_TOO_LARGE,   /* the head does not fit: 431 of a request, 502 of an answer */
-    TRANSLATE_REFUSED,     /* a service worker script: 403 */
-    TRANSLATE_VIEW_ONLY,   /* a method that changes something: 403 */
-    TRANSLATE_BAD_UPGRADE, /* 101 that was not asked for, or to another protocol: 502 */
-    TRANSLATE_NO_PROXY,    /* 407 of a gateway, which is no proxy: 502 */
+    TRANSLATE_TOO_LARGE,    /* the head does not fit: 431 of a request, 502 of an answer */
+    TRANSLATE_REFUSED,      /* a service worker script: 403 */
+    TRANSLATE_VIEW_ONLY,    /* a method that changes something: 403 */
+    TRANSLATE_BAD_UPGRADE,  /* 101 that was not asked for, or to another protocol: 502 */
+    TRANSLATE_OTHER_SCHEME, /* it leads to itself under the other scheme, which the browser would
+                               follow for ever: 502 */
+    TRANSLATE_NO_PROXY,     /* 407 of a gateway, which is no proxy: 502 */
 };
 
 /* Writes the field lines of a request, Host first. Not: Content-Length, Transfer-Encoding,

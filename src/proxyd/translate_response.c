@@ -107,6 +107,18 @@ static bool was_asked(const struct amm_http_request *asked, struct amm_view prot
     return false;
 }
 
+/* "http://gateway/x" answered with "https://gateway/x": through the proxy both are one. */
+static bool is_loop(const struct translate_names *names, const struct amm_http_request *asked,
+                    const struct amm_http_response *response)
+{
+    struct amm_view to = amm_http_field(&response->fields, "location"), rest;
+    bool socket, secure = translate_begins(to, "https:");
+    return response->status >= 300 && response->status < 400 &&
+           (secure || translate_begins(to, "http:")) && secure != names->page_secure &&
+           translate_is_own(names, to, &socket, &rest) &&
+           (amm_view_equal(rest, asked->target) || (rest.len == 0 && asked->target.len == 1));
+}
+
 static void write_fixed(const struct amm_http_response *response, struct amm_writer *w)
 {
     static const char *const deny = "DENY";
@@ -151,6 +163,9 @@ enum translate_verdict translate_response(const struct translate_names *names,
     }
     if (response->status == 407) {
         return TRANSLATE_NO_PROXY;
+    }
+    if (is_loop(names, asked, response)) {
+        return TRANSLATE_OTHER_SCHEME;
     }
     for (size_t i = 0; i < response->fields.n; i++) {
         const struct amm_http_field *field = &response->fields.at[i];

@@ -180,7 +180,19 @@ bool translate_document(char *out, size_t room)
         "first, the address in the page is the one of its record: give the gateway\na "
         "`page_scheme` "
         "and `page_port` that are those of the page. Where a page of another maker has fixed "
-        "absolute\nlinks, use `ammctl gateway forward`.\n");
+        "absolute\nlinks, use `ammctl gateway forward`.\n\n"
+        "A page that answers a request with a redirection to itself under its other scheme (HTTP "
+        "to "
+        "HTTPS) is refused\nwith 502 and the cure: through the proxy the browser would follow it "
+        "for "
+        "ever.\n\n"
+        "## What remains\n\n"
+        "Scripts of one gateway's page can set cookies for the whole domain (`Domain=`), which a "
+        "browser then sends to other\nremote sessions, too. They can neither read what is there, "
+        "nor "
+        "get in: our own cookie is `__Host-`, requests from\nother host names are refused at the "
+        "door, and each remote session ends. But such a cookie can disturb a login on\nanother "
+        "gateway's page. A domain of its own that browsers know as a public suffix closes that.\n");
     amm_write_u8(&w, 0);
     return !w.failed;
 }

@@ -5,6 +5,7 @@ CRYPTO = "tests/unit/crypto/test_"
 CAD = "tests/unit/cad/test_cad_"
 MANAGER = "tests/unit/manager/test_manager_"
 WEB = "tests/unit/acemanager/test_acemanager_web_"
+PROXY = "tests/unit/proxyd/test_proxyd_"
 
 # (file, programs that should notice, [(text, replacement)]); the text stands in the file exactly once.
 TABLE = [
@@ -405,5 +406,43 @@ TABLE = [
         ("if (group->tenant != gateway->group->tenant) {", "if (false) {"),
         ("!other || other == but ||", "true ||"),
         ("tenant->gateways_max != 0 && tenant->n_gateways >= tenant->gateways_max", "false"),
+    ]),
+    ("src/proxyd/session.c", [PROXY + "session", PROXY + "gate"], [
+        ("amm_equal_secret(ours, hash, sizeof ours)", "true"),
+        ("session->about.has_ticket && wall", "wall"),
+        ("wall <= session->about.ticket_until &&", "true &&"),
+        ("if (ok || wall > session->about.ticket_until) {", "if (wall > session->about.ticket_until) {"),
+        ("session->about.has_cookie && i < request->fields.n", "i < request->fields.n"),
+        ("a->epoch == b->epoch &&", "true &&"),
+        ("a->gateway == b->gateway &&", "true &&"),
+        ("amm_address_equal(&a->address, &b->address) &&", "true &&"),
+        ("amm_address_equal(&a->relay, &b->relay)", "true"),
+        ("session->about.until <= now.wall || is_idle", "is_idle"),
+        ("(host.len > at + len && host.data[at + len] != ':')", "false"),
+    ]),
+    ("src/proxyd/gate.c", [PROXY + "gate"], [
+        ("if (!session_has_cookie(session, call->request)) {", "if (false) {"),
+        ("if (!comes_from_here(session, call)) {", "if (false) {"),
+        ("if (!link_may_serve(proxyd->link)) {", "if (false) {"),
+        ("return is_method(call, \"GET\") && origin.data == NULL &&", "return origin.data == NULL &&"),
+        ("amm_http_is(field(call, \"sec-fetch-dest\"), \"document\")", "true"),
+        ("!translate_same(origin, \"null\")", "false"),
+        ("if (is_forward != (session->about.kind == AMM_PROXY_FORWARD)) {", "if (false) {"),
+    ]),
+    ("src/proxyd/translate_cookie.c", [PROXY + "translate"], [
+        ("part.len == 0 || is_ours(name_of(part))", "part.len == 0"),
+        ("name.len == 0 || name.len == part.len || is_ours(name)", "name.len == 0 || name.len == part.len"),
+        ("name.len == 0 || name.len == part.len || is_ours(name)", "is_ours(name)"),
+        ("if (translate_same(name, \"domain\")) {", "if (false) {"),
+        ("value.len > TRANSLATE_COOKIE ||", ""),
+    ]),
+    ("src/proxyd/translate_request.c", [PROXY + "translate"], [
+        ("if (names->view_only && !is_viewing(request->method)) {", "if (false) {"),
+        ("strchr(\"/?#\", value.data[len]) == NULL", "false"),
+        ("keep = !names->view_only;", "keep = true;"),
+    ]),
+    ("src/proxyd/translate_response.c", [PROXY + "translate"], [
+        ("!asked->upgrade || !response->upgrade ||", ""),
+        ("if (response->status == 407) {", "if (false) {"),
     ]),
 ]

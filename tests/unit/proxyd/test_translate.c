@@ -244,7 +244,7 @@ static const struct {
      "Content-Type: text/html\r\nETag: \"x\"\r\nContent-Encoding: gzip\r\n"},
     {NULL, "WWW-Authenticate: Basic realm=\"x\"", "WWW-Authenticate: Basic realm=\"x\"\r\n"},
     {"location", "Location: https://192.168.13.31:9443/a?b#c", "Location: " OURS "/a?b#c\r\n"},
-    {"location", "Location: http://192.168.13.31/", "Location: " OURS "/\r\n"},
+    {"location", "Location: http://192.168.13.31/x", "Location: " OURS "/x\r\n"},
     {"location", "Location: https://192.168.13.31", "Location: " OURS "\r\n"},
     {"location", "Location: HTTPS://192.168.13.31:8443/x", "Location: " OURS "/x\r\n"},
     {"location", "Location: //192.168.13.31:9443/x", "Location: " OURS "/x\r\n"},
@@ -444,6 +444,36 @@ static void test_upgrades(void **state)
                      TRANSLATE_NO_PROXY);
 }
 
+/* Both schemes of the page are one through the proxy: what sends the browser to the other one would
+ * do so for ever. */
+static void test_other_scheme(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *target, *to;
+        bool loops;
+    } cases[] = {
+        {"GET /", "http://192.168.13.31/", true},
+        {"GET /", "http://192.168.13.31", true},
+        {"GET /a?b=c", "HTTP://192.168.13.31:8080/a?b=c", true},
+        {"GET /a?b=c", "http://192.168.13.31/a", false},
+        {"GET /a", "http://192.168.13.31/login", false},
+        {"GET /", "https://192.168.13.31:9443/", false},
+        {"GET /", "//192.168.13.31/", false},
+        {"GET /", "http://www.example.net/", false},
+        {"GET /", "/", false},
+    };
+    struct translate_names names = usual();
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char field[128];
+        snprintf(field, sizeof field, "Location: %s", cases[i].to);
+        parse_request(cases[i].target, "");
+        assert_int_equal(send_response(&names, "301 Moved", field),
+                         cases[i].loops ? TRANSLATE_OTHER_SCHEME : TRANSLATE_OK);
+        assert_int_equal(send_response(&names, "201 Created", field), TRANSLATE_OK);
+    }
+}
+
 static void test_bad_names(void **state)
 {
     (void)state;
@@ -490,6 +520,7 @@ int main(void)
         cmocka_unit_test(test_too_many_cookies),
         cmocka_unit_test(test_early_hints_have_no_additions),
         cmocka_unit_test(test_upgrades),
+        cmocka_unit_test(test_other_scheme),
         cmocka_unit_test(test_bad_names),
         cmocka_unit_test(test_document),
     };
