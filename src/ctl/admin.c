@@ -1,5 +1,5 @@
 /* ammctl tenant, group, user, token, audit: who works with the fleet, and in which part of it. */
-#include "request.h"
+#include "remote.h"
 
 #define COLUMN_ID                                                                                  \
     {                                                                                              \
@@ -111,6 +111,10 @@ const struct ctl_command ctl_group_commands[] = {
      .usage = "PATH [--name NAME] [--below PATH]  rename or move; --below / is the top",
      .request = &(const struct ctl_request){"PATCH", "/api/v1/groups/{}", group_set, group_columns,
                                             NULL, NULL}},
+    {.name = "tunnel-policy",
+     .usage = "PATH always|on-demand|scheduled|inherit [--window HH:MM-HH:MM]  when its gateways "
+              "keep their tunnel up (UTC)",
+     .request = &ctl_group_policy_request},
     {.name = "remove",
      .usage = "PATH  remove an empty group",
      .request = &(const struct ctl_request){"DELETE", "/api/v1/groups/{}", group_named, NULL, NULL,

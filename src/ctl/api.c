@@ -37,21 +37,30 @@ struct answer {
 
 /* ---- where the manager is ---- */
 
-static bool look_up(struct amm_address *out, const char *host, const char *port)
+/* 0, or a code of getaddrinfo. */
+static int find_address(struct amm_address *out, const char *host, const char *port)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG};
     struct addrinfo *found = NULL;
     int code = getaddrinfo(host, port, &hints, &found);
     if (code != 0) {
-        ctl_fail(CTL_NO_SERVER, "%s: %s", host, gai_strerror(code));
-        return false;
+        return code;
     }
     char text[AMM_ADDRESS_TEXT], number[NI_MAXHOST];
     bool ok = getnameinfo(found->ai_addr, found->ai_addrlen, number, sizeof number, NULL, 0,
                           NI_NUMERICHOST) == 0;
     snprintf(text, sizeof text, strchr(number, ':') ? "[%.45s]:%s" : "%.45s:%s", number, port);
     freeaddrinfo(found);
-    return ok && amm_address_parse(out, text, 0);
+    return ok && amm_address_parse(out, text, 0) ? 0 : EAI_FAIL;
+}
+
+static bool look_up(struct amm_address *out, const char *host, const char *port)
+{
+    int code = find_address(out, host, port);
+    if (code != 0) {
+        ctl_fail(CTL_NO_SERVER, "%s: %s", host, gai_strerror(code));
+    }
+    return code == 0;
 }
 
 /* "https://host[:port]" into its parts. Plain http only to this machine: a token goes with it. */
@@ -176,6 +185,47 @@ struct ctl_api *ctl_api_close(struct ctl_api *api)
         free(api);
     }
     return NULL;
+}
+
+/* ---- remote access ---- */
+
+static bool is_below_localhost(const char *host)
+{
+    static const char end[] = ".localhost";
+    size_t len = strlen(host), n = sizeof end - 1;
+    return len > n && strcmp(host + len - n, end) == 0;
+}
+
+bool ctl_api_reach(struct ctl_api *api, const char *url, const char *ca, char host[CTL_HOST],
+                   struct amm_http_client_settings *out, enum ctl_exit *status)
+{
+    char name[HOST_MAX], port[8];
+    bool is_tls;
+    *out = (struct amm_http_client_settings){.host = host};
+    *status = CTL_FAILED;
+    if (!split_url(url, &is_tls, name, port)) {
+        ctl_fail(CTL_FAILED, "the manager gave no address of its remote access");
+        return false;
+    }
+    snprintf(host, CTL_HOST, "%s:%s", name, port);
+    if (is_below_localhost(name) || find_address(&out->address, name, port) != 0) {
+        out->address = api->settings.address;
+        if (api->settings.unix_path) {
+            out->address = (struct amm_address){.ip = {127, 0, 0, 1}, .family = AMM_FAMILY_IPV4};
+        }
+        out->address.port = (uint16_t)strtoul(port, NULL, 10);
+    }
+    if (!is_tls && !is_loopback(&out->address)) {
+        ctl_fail(CTL_FAILED, "remote access on another machine needs TLS: give it a certificate "
+                             "([remote-access] certificate)");
+        return false;
+    }
+    if (is_tls && !api->tls) {
+        api->tls = client_tls(ca);
+    }
+    out->tls = is_tls ? api->tls : NULL;
+    *status = is_tls && !api->tls ? CTL_USAGE : CTL_OK;
+    return *status == CTL_OK;
 }
 
 /* ---- one call ---- */

@@ -37,6 +37,15 @@ char *ctl_api_text(struct ctl_api *api, const char *method, const char *target, 
 enum ctl_exit ctl_api_list(struct ctl_api *api, const char *target,
                            void (*each)(void *context, const json_t *item), void *context);
 
+/* How to reach a host of remote access ("https://label.gw.example.net:8444"): at its name, or,
+ * where names below `localhost` are used or there is no wildcard in the DNS, at the manager's own
+ * address. `host` holds CTL_HOST bytes and must live as long as the settings are used, as must the
+ * API. */
+enum { CTL_HOST = 300 };
+struct amm_http_client_settings;
+bool ctl_api_reach(struct ctl_api *api, const char *url, const char *ca, char host[CTL_HOST],
+                   struct amm_http_client_settings *out, enum ctl_exit *status);
+
 /* ---- targets ---- */
 
 /* A path or query in the making; what is too long fails at the call, not here. */

@@ -4,6 +4,7 @@
  * written in one step, and the server is told to read it again. */
 #include "fetch.h"
 #include "fleet.h"
+#include "remote.h"
 #include "pki.h"
 
 #include "io/file.h"
@@ -437,6 +438,27 @@ const struct ctl_command ctl_gateway_commands[] = {
               "client",
      .run = ctl_gateway_profile,
      .managed = ctl_fleet_profile},
+    {.name = "open",
+     .usage =
+         "NAME [--reason TEXT] [--order] [--print]  its own page: a link for a browser on this "
+         "machine",
+     .managed = ctl_remote_open},
+    {.name = "forward",
+     .usage = "NAME LOCAL:[HOST:]PORT [--reason TEXT] [--order] [--ca FILE]  a TCP port of it, or "
+              "of a host behind it",
+     .managed = ctl_remote_forward},
+    {.name = "test",
+     .usage = "NAME  the way to its page: ping, TCP, key, page, MTU",
+     .managed = ctl_remote_test},
+    {.name = "page-key",
+     .usage = "NAME SHA256  accept the new key of its page",
+     .request = &ctl_gateway_page_key_request},
+    {.name = "forwards",
+     .usage = "NAME \"gateway:22, 192.168.13.100:22\"  where forwards may lead",
+     .request = &ctl_gateway_forwards_request},
+    {.name = "sessions",
+     .usage = "NAME  its remote sessions, newest first",
+     .request = &ctl_gateway_sessions_request},
     {.name = "fetch",
      .usage =
          "[--head] [--port N] NAME [PATH]  a page of the gateway's own web server, through its "

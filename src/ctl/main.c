@@ -1,5 +1,5 @@
 /* ammctl: the command line of amm. Groups of commands, each a table; global options come first. */
-#include "request.h"
+#include "remote.h"
 
 #include "login.h"
 #include "manager/config.h"
@@ -16,11 +16,17 @@ static const struct {
     const char *name;
     const struct ctl_command *commands;
 } groups[] = {
-    {"tunnel", ctl_tunnel_commands},       {"gateway", ctl_gateway_commands},
-    {"operation", ctl_operation_commands}, {"software", ctl_software_commands},
-    {"group", ctl_group_commands},         {"tenant", ctl_tenant_commands},
-    {"user", ctl_user_commands},           {"token", ctl_token_commands},
-    {"audit", ctl_audit_commands},         {"pki", ctl_pki_commands},
+    {"tunnel", ctl_tunnel_commands},
+    {"gateway", ctl_gateway_commands},
+    {"operation", ctl_operation_commands},
+    {"software", ctl_software_commands},
+    {"remote", ctl_remote_commands},
+    {"group", ctl_group_commands},
+    {"tenant", ctl_tenant_commands},
+    {"user", ctl_user_commands},
+    {"token", ctl_token_commands},
+    {"audit", ctl_audit_commands},
+    {"pki", ctl_pki_commands},
 };
 
 /* Commands without a group. */

@@ -55,7 +55,8 @@ bool flow_is_repeatable(const struct amm_http_request *request)
 
 /* ---- on its way ---- */
 
-/* A port of the gateway is a pipe at once; that of a host behind it is asked for at its relay. */
+/* A port of a router is a pipe at once; our own gateways have a relay, also for their own ports (then
+ * the target has no address). */
 static bool ask_for_port(struct flow *flow, enum page *page)
 {
     const struct session *session = flow->session;
@@ -68,7 +69,7 @@ static bool ask_for_port(struct flow *flow, enum page *page)
         return false;
     }
     *page = PAGE_BUSY;
-    if (session->about.relay.family == AMM_FAMILY_NONE) {
+    if (session->about.relay.port == 0) {
         return amm_http_client_pipe(flow->client);
     }
     if (!entry_assert(flow->flows->proxyd, session, AMM_ASSERTION_RELAY, assertion)) {

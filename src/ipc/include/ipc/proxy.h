@@ -117,7 +117,8 @@ struct amm_proxy_session {
     char host[AMM_PROXY_HOST];  /* the page's own name or address and port, as a browser beside the
                                    gateway would send it; empty: address and port of above */
     struct amm_address relay;   /* a host behind our own gateway, reached through its page at
-                                   `address`; family NONE: the gateway itself */
+                                   `address`; family NONE with a port: that of the gateway itself;
+                                   port 0: no relay, `address` is the target */
     uint8_t has_pin, pin[AMM_PROXY_HASH]; /* SHA-256 of the SubjectPublicKeyInfo of the page */
     uint8_t credentials;                  /* enum amm_proxy_credentials */
     char user[AMM_PROXY_PERSON], secret[AMM_PROXY_SECRET]; /* of BASIC; wiped when it ends */
