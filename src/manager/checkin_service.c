@@ -11,15 +11,12 @@
 #include "manager/history.h"
 #include "manager/remote.h"
 
-#include <openssl/sha.h>
 #include <stdlib.h>
 
 /* One check-in a second in the long run, thirty at once: a gateway that is being set up comes
  * often, one that is broken must not cost the others. */
 #define CHECKIN_COST AMM_SECOND
 #define CHECKIN_BURST (30 * AMM_SECOND)
-
-enum { REMOTE_KEY_NAME = 16 }; /* hex digits */
 
 static struct comeback comeback;
 
@@ -202,22 +199,6 @@ static void fleet_failed(struct job *job, const struct fleet_error *error)
     job_retry(job, 503, 60, "store-refuses", "The server cannot save anything at the moment.");
 }
 
-/* GP-71: the gateway says which key it has, and gets the one of amm-proxyd if that is another. */
-static void offer_remote_key(const struct manager *m, const struct amm_checkin *message,
-                             struct amm_checkin_answer *answer)
-{
-    const uint8_t *key = remote_assertion_key(m);
-    uint8_t hash[SHA256_DIGEST_LENGTH];
-    char hex[2 * sizeof hash + 1];
-    if (!message->has_remote_key || key == NULL) {
-        return;
-    }
-    SHA256(key, AMM_REMOTE_KEY, hash);
-    amm_hex(hex, amm_view(hash, REMOTE_KEY_NAME / 2));
-    answer->has_remote_key = strcmp(message->remote_key, hex) != 0;
-    memcpy(answer->remote_key, key, AMM_REMOTE_KEY);
-}
-
 static void take(struct job *job, struct fleet_gateway *gateway, struct amm_checkin *message)
 {
     struct manager *m = job->m;
@@ -226,6 +207,7 @@ static void take(struct job *job, struct fleet_gateway *gateway, struct amm_chec
         .message = message,
         .digest = checkin_digest(job->body),
         .now = m->now,
+        .remote_key = remote_assertion_key(m),
         .tunnel_hash = tunnel_hash[0] != '\0' ? tunnel_hash : NULL,
     };
     struct amm_checkin_answer answer;
@@ -240,7 +222,6 @@ static void take(struct job *job, struct fleet_gateway *gateway, struct amm_chec
         refuse(job, fleet_access_name(gateway->access), access_text(gateway), true);
     } else {
         count(gateway, seq_before, message, answer.full);
-        offer_remote_key(m, message, &answer);
         send(job, gateway, &answer);
     }
     amm_checkin_answer_deinit(&answer);

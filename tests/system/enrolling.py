@@ -76,6 +76,8 @@ console = 127.0.0.1:{free_port()}
 gateways = 127.0.0.1:{self.port}
 metrics = 127.0.0.1:{free_port()}
 {settings}
+[remote-access]
+socket = {self.socket}-remote
 [cad]{cad}""")
         self.cad.config = self.config
 

@@ -86,7 +86,7 @@ class FleetServer:
             database = {self.data}/fleet.db
             backups = {self.data}/backups
             socket = {self.sockets}/ammd.sock
-        """) + textwrap.dedent(manager) + "\n")
+        """) + textwrap.dedent(manager) + f"\n[remote-access]\nsocket = {self.sockets}/remote.sock\n")
         self.cad = self.manager = self.tunneld = None
 
     # ---- programs

@@ -139,6 +139,8 @@ console = 127.0.0.1:{self.port}
 gateways = 127.0.0.1:{self.gateways}
 metrics = 127.0.0.1:{self.metrics}
 {settings}
+[remote-access]
+socket = {self.socket}-remote
 """)
         self.process = None
         self.runs = 0
