@@ -75,8 +75,8 @@ struct core_ammer {
     int fd; /* -1: none */
     amm_time next;
     amm_time deadline;
-    uint64_t rx, tx;    /* counted so far of this session */
-    bool is_looked_for; /* somebody waits for the answer */
+    uint64_t rx, tx; /* counted so far of this session */
+    uint64_t look;   /* the last one when the question was begun */
 };
 
 struct ace_core {
@@ -137,6 +137,7 @@ struct ace_core {
     amm_time tunnel_operation_deadline;
     struct core_ammer ammers[ACE_SLOTS];
     uint64_t last_epoch;
+    uint64_t looks, looked; /* that were asked for, and answered */
     uint32_t last_inner;
     enum ace_tunnel_state tunnel_state_said;
 

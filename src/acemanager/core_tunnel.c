@@ -231,6 +231,7 @@ static void ask_state(struct ace_core *core, unsigned slot)
         return;
     }
     a->deadline = core->system.mono + ANSWER_SECONDS * AMM_SECOND;
+    a->look = core->looks;
 }
 
 void core_tunnel_ready(struct ace_core *core, unsigned slot)
@@ -248,11 +249,13 @@ void core_tunnel_ready(struct ace_core *core, unsigned slot)
         return;
     }
     end_question(core, slot);
-    core->changed = core->changed || a->is_looked_for;
-    a->is_looked_for = false;
     if (result == AMM_UNIX_OK && amm_client_state_decode(&state, amm_view(packet, len))) {
         count_bytes(core, slot, &state);
         ace_tunnel_told(&core->tunnel, core_now(core), slot, &state);
+        if ((int)slot == core->tunnel.main && a->look > core->looked) {
+            core->looked = a->look;
+            core->changed = true;
+        }
     }
 }
 
@@ -275,10 +278,10 @@ static void ask_states(struct ace_core *core)
 
 void core_tunnel_look(struct ace_core *core)
 {
+    core->looks++;
     for (unsigned slot = 0; slot < ACE_SLOTS; slot++) {
         if (core->tunnel.slots[slot].runs) {
             core->ammers[slot].next = core->system.mono;
-            core->ammers[slot].is_looked_for = true;
         }
     }
 }

@@ -158,9 +158,15 @@ uint64_t ace_tunnel_epoch(const struct ace_core *core)
     return ace_tunnel_is_up(&core->tunnel) && client ? client->epoch : 0;
 }
 
-void ace_tunnel_look(struct ace_core *core)
+uint64_t ace_tunnel_look(struct ace_core *core)
 {
     core_tunnel_look(core);
+    return core->looks;
+}
+
+bool ace_tunnel_looked(const struct ace_core *core, uint64_t look)
+{
+    return core->looked >= look;
 }
 
 /* ---- views ---- */

@@ -33,7 +33,7 @@ static void part_changed(void *context)
     struct ace_pages *pages = context;
     web_settle(pages);
     web_door_follow(pages->door);
-    web_remote_changed(pages);
+    web_remote_step(pages);
 }
 
 static void open_accounts(struct ace_pages *pages)

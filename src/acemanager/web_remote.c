@@ -26,8 +26,7 @@ static void told(void *context, const struct web_session *session, enum web_end 
 
 void web_remote_init(struct ace_pages *pages)
 {
-    pages->remote =
-        (struct web_remote){.review = AMM_NEVER, .epoch = ace_tunnel_epoch(pages->core)};
+    pages->remote = (struct web_remote){.review = AMM_NEVER};
     pages->sessions.tell = told;
     pages->sessions.context = pages;
     web_visits_open(&pages->visits, ace_core_folder(pages->core));
@@ -124,7 +123,7 @@ static void sign_in(struct web_call *call, const struct amm_assertion *assertion
     call->status = 204;
 }
 
-/* The tunnel may have come up a moment ago, and ammer not have been asked since. */
+/* What is known of the tunnel is some seconds old: ammer is asked before its epoch decides. */
 static bool wait_for_look(struct web_call *call, struct amm_view text)
 {
     struct web_remote *remote = &call->pages->remote;
@@ -135,7 +134,7 @@ static bool wait_for_look(struct web_call *call, struct amm_view text)
             remote->waiting[i].remote = call->remote;
             memcpy(remote->waiting[i].assertion, text.data, text.len);
             remote->waiting[i].assertion[text.len] = '\0';
-            ace_tunnel_look(call->pages->core);
+            remote->waiting[i].look = ace_tunnel_look(call->pages->core);
             call->later = true;
             return true;
         }
@@ -143,7 +142,7 @@ static bool wait_for_look(struct web_call *call, struct amm_view text)
     return false;
 }
 
-static void decide(struct web_call *call, struct amm_view text, bool may_wait)
+static void decide(struct web_call *call, struct amm_view text)
 {
     struct amm_assertion assertion;
     enum amm_assertion_verdict verdict;
@@ -151,8 +150,40 @@ static void decide(struct web_call *call, struct amm_view text, bool may_wait)
     if (web_remote_verify(call->pages, AMM_ASSERTION_SIGN_IN, text, call->now, &assertion, &verdict,
                           &why, &words)) {
         sign_in(call, &assertion);
-    } else if (verdict != AMM_ASSERTION_OLD_EPOCH || !may_wait || !wait_for_look(call, text)) {
+    } else {
         refuse(call, verdict == AMM_ASSERTION_BUSY ? 503 : 403, why, words);
+    }
+}
+
+static void answer_waiting(struct ace_pages *pages, size_t i)
+{
+    struct web_remote *remote = &pages->remote;
+    struct web_call call = {
+        .pages = pages,
+        .ref = remote->waiting[i].ref,
+        .remote = remote->waiting[i].remote,
+        .now = ace_core_now(pages->core),
+        .in_tunnel = true,
+    };
+    web_answer_begin(&call);
+    remote->waiting[i].until = 0;
+    if (ace_tunnel_looked(pages->core, remote->waiting[i].look)) {
+        decide(&call, amm_view_str(remote->waiting[i].assertion));
+    } else {
+        refuse(&call, 503, "busy", "the gateway cannot say which tunnel is up; try again");
+    }
+    amm_wipe(remote->waiting[i].assertion, sizeof remote->waiting[i].assertion);
+    web_answer_send(&call);
+}
+
+static void answer_due(struct ace_pages *pages, amm_time now)
+{
+    for (size_t i = 0; i < WEB_REMOTE_WAITING; i++) {
+        amm_time until = pages->remote.waiting[i].until;
+        if (until != 0 &&
+            (now >= until || ace_tunnel_looked(pages->core, pages->remote.waiting[i].look))) {
+            answer_waiting(pages, i);
+        }
     }
 }
 
@@ -168,55 +199,25 @@ void web_remote_take(struct web_call *call)
     } else if (amm_http_field_count(fields, "amm-assertion") != 1) {
         refuse(call, 403, amm_assertion_name(AMM_ASSERTION_MALFORMED),
                "there must be one field AMM-Assertion");
+    } else if (!wait_for_look(call, amm_http_field(fields, "amm-assertion"))) {
+        refuse(call, 503, amm_assertion_name(AMM_ASSERTION_BUSY),
+               amm_assertion_words(AMM_ASSERTION_BUSY));
     } else {
-        decide(call, amm_http_field(fields, "amm-assertion"), true);
+        answer_due(call->pages, call->now.mono);
     }
 }
 
 /* ---- what is due ---- */
 
-static void answer_waiting(struct ace_pages *pages, size_t i)
-{
-    struct web_remote *remote = &pages->remote;
-    struct web_call call = {
-        .pages = pages,
-        .ref = remote->waiting[i].ref,
-        .remote = remote->waiting[i].remote,
-        .now = ace_core_now(pages->core),
-        .in_tunnel = true,
-    };
-    web_answer_begin(&call);
-    remote->waiting[i].until = 0;
-    decide(&call, amm_view_str(remote->waiting[i].assertion), false);
-    amm_wipe(remote->waiting[i].assertion, sizeof remote->waiting[i].assertion);
-    web_answer_send(&call);
-}
-
-static void answer_due(struct ace_pages *pages, amm_time now)
-{
-    for (size_t i = 0; i < WEB_REMOTE_WAITING; i++) {
-        amm_time until = pages->remote.waiting[i].until;
-        if (until != 0 && now >= until) {
-            answer_waiting(pages, i);
-        }
-    }
-}
-
-void web_remote_changed(struct ace_pages *pages)
-{
-    uint64_t epoch = ace_tunnel_epoch(pages->core);
-    if (epoch != pages->remote.epoch) { /* this is what they wait for */
-        pages->remote.epoch = epoch;
-        answer_due(pages, AMM_NEVER);
-    }
-    web_remote_step(pages);
-}
-
 void web_remote_step(struct ace_pages *pages)
 {
     amm_time now = ace_core_now(pages->core).mono;
+    bool is_time = now >= pages->remote.review;
     pages->remote.review =
         web_sessions_review(&pages->sessions, now, ace_tunnel_epoch(pages->core));
+    if (is_time && pages->remote.review != AMM_NEVER) {
+        ace_tunnel_look(pages->core); /* while somebody is here, its end is seen at once */
+    }
     answer_due(pages, now);
     web_visits_step(&pages->visits, now);
 }

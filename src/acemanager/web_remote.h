@@ -20,6 +20,7 @@ struct web_remote {
     struct amm_assertion_seen seen;
     struct {
         amm_time until; /* 0: free */
+        uint64_t look;
         struct amm_http_ref ref;
         struct amm_address remote;
         char assertion[AMM_ASSERTION_MAX];
@@ -28,7 +29,6 @@ struct web_remote {
     char ended[WEB_REMOTE_LABELS][AMM_ASSERTION_LABEL + 1];
     size_t next_ended;
     amm_time review; /* of the sessions */
-    uint64_t epoch;  /* of the tunnel, as last seen */
 };
 
 void web_remote_init(struct ace_pages *pages);
@@ -46,8 +46,7 @@ bool web_remote_verify(struct ace_pages *pages, enum amm_assertion_kind kind, st
 /* The answer to a cookie whose remote session has ended. */
 void web_remote_gone(struct web_call *call, enum web_end why);
 
-/* The tunnel or the clock may be another one; and what is due by time. */
-void web_remote_changed(struct ace_pages *pages);
+/* What is due by time, or because the tunnel is another one. */
 void web_remote_step(struct ace_pages *pages);
 amm_time web_remote_deadline(const struct ace_pages *pages);
 

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { WEB_REVIEW = 5 }; /* seconds between two looks at remote sessions */
+enum { WEB_REVIEW = 2 }; /* seconds between two looks at remote sessions */
 
 static const char *const names[] = {"", "viewer", "user"};
 

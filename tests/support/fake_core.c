@@ -433,7 +433,13 @@ uint64_t ace_tunnel_epoch(const struct ace_core *core)
     return core->tunnel.state == ACE_TUNNEL_UP ? core->tunnel.client.epoch : 0;
 }
 
-void ace_tunnel_look(struct ace_core *core)
+uint64_t ace_tunnel_look(struct ace_core *core)
 {
-    core->looks++;
+    core->looked = core->is_slow ? core->looked : core->looks + 1;
+    return ++core->looks;
+}
+
+bool ace_tunnel_looked(const struct ace_core *core, uint64_t look)
+{
+    return core->looked >= look;
 }

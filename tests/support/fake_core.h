@@ -35,7 +35,9 @@ struct ace_core {
     struct ace_part part;
     bool has_remote_key;
     uint8_t remote_key[32];
-    unsigned doubts, looks; /* about the key, for the tunnel's epoch */
+    unsigned doubts;        /* about the key */
+    uint64_t looks, looked; /* for the tunnel's epoch */
+    bool is_slow;           /* looks are not answered at once */
 
     /* what it was told */
     unsigned activations, reboots, resets, checkins, sets, told;

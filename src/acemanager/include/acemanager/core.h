@@ -105,8 +105,10 @@ void ace_remote_key_doubt(struct ace_core *core);
 /* The epoch of the tunnel that is up; 0: none is. */
 uint64_t ace_tunnel_epoch(const struct ace_core *core);
 
-/* Asks ammer now, not in some seconds; `changed` of the parts is called when it has answered. */
-void ace_tunnel_look(struct ace_core *core);
+/* Asks ammer now, not in some seconds. `changed` of the parts is called when it has answered, and
+ * from then on ace_tunnel_looked is true of this number. */
+uint64_t ace_tunnel_look(struct ace_core *core);
+bool ace_tunnel_looked(const struct ace_core *core, uint64_t look);
 
 /* ---- views ---- */
 
