@@ -242,7 +242,7 @@ static void put_guards(struct amm_writer *w, const char *policy, bool is_tls)
     put_field(w, "Referrer-Policy", "no-referrer");
     put_field(w, "Permissions-Policy",
               "camera=(), microphone=(), geolocation=(), payment=(), usb=(), serial=(), "
-              "bluetooth=(), hid=(), midi=()");
+              "hid=(), midi=()");
     if (is_tls) {
         put_field(w, "Strict-Transport-Security", "max-age=31536000");
     }

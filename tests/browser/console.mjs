@@ -250,6 +250,9 @@ export const tests = {
       if (!server.requests.some((one) => one.includes(`page-key {"sha256":"${'cd'.repeat(32)}"}`))) fail('not accepted');
       server.user.roles = [{ role: 'viewer', tenant: '1', group: '0' }];
       await page.reload();
+      await page.waitForSelector('text=you can look, and change nothing');
+      Object.assign(server.gateway(BUS).tunnel, { up: false, address: null });
+      await page.reload();
       await page.waitForSelector('text=Ask an administrator of Depot East');
       equal(await page.getAttribute('button:has-text("ACEmanager")', 'aria-disabled'), 'true', 'a viewer’s button');
       equal(await page.locator('button:text-is("Change")').count(), 0, 'a viewer changes parameters');

@@ -138,6 +138,9 @@ export function historyOf(stat, from, to) {
     if (at < outage[0] || at > outage[1]) points.push([Math.floor(at), Math.round((middle + walk) * 10) / 10]);
   }
   const traffic = [];
-  for (let at = Math.floor(from / 3600) * 3600; at < to; at += 3600) traffic.push({ at, keepalive: 11000 + rnd() * 2000, checkin: 6000 + rnd() * 1500, page: rnd() < 0.15 ? 200000 + rnd() * 300000 : 0 });
-  return { stat, unit: stat.includes('RSRP') ? 'dBm' : 'dB', points, gaps: [outage], tunnel: [outage], traffic };
+  for (let at = Math.floor(from / 3600) * 3600; at < to; at += 3600) {
+    const page = rnd() < 0.15 ? 200000 + rnd() * 300000 : 0;
+    traffic.push({ at, checkin: 6000 + rnd() * 1500, tunnel_in: page * 0.9 + 6000 + rnd() * 1000, tunnel_out: page * 0.1 + 5000 + rnd() * 1000, page });
+  }
+  return { stat, unit: stat.includes('RSRP') ? 'dBm' : 'dB', points, gaps: [outage], tunnel: [outage], traffic, traffic_step: 3600 };
 }

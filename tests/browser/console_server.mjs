@@ -48,6 +48,11 @@ export class ConsoleServer {
     return server;
   }
 
+  /** Where pages of gateways are: another site than the console, as in the field. */
+  get gatewayOrigin() {
+    return `http://abcdefghijklmnopqrstuvwxyz.gw.localhost:${this.http.address().port}`;
+  }
+
   stop() {
     for (const one of this.listeners) one.end();
     this.http.closeAllConnections?.();
@@ -78,9 +83,9 @@ export class ConsoleServer {
     if (!gateway.tunnel.up && !body.order_tunnel) {
       throw new Refusal(409, 'tunnel-down', 'the tunnel has been down for 26 min', { since: NOW - 1560, can_order: true, expected_wait: 360 });
     }
-    const session = { id: String(this.number++), gateway: id, gateway_name: gateway.name, operator: this.user.name, reason: body.reason ?? null, state: gateway.tunnel.up ? 'ready' : 'waiting', opened_at: Math.floor(Date.now() / 1000), entered_at: null, last_at: null, ended_at: null, end_reason: null, url: `${this.base}/entered`, requests: 0, bytes_in: 0, bytes_out: 0, remote: null, expires_at: NOW + 28800, idle: 900, expected_wait: 360 };
+    const session = { id: String(this.number++), gateway: id, gateway_name: gateway.name, operator: this.user.name, reason: body.reason ?? null, state: gateway.tunnel.up ? 'ready' : 'waiting', opened_at: Math.floor(Date.now() / 1000), entered_at: null, last_at: null, ended_at: null, end_reason: null, url: `${this.gatewayOrigin}/`, requests: 0, bytes_in: 0, bytes_out: 0, remote: null, expires_at: NOW + 28800, idle: 900, expected_wait: 360 };
     this.sessions.unshift(session);
-    return gateway.tunnel.up ? { ...session, ticket: 't'.repeat(43), enter: `${this.base}/.amm/enter` } : session;
+    return gateway.tunnel.up ? { ...session, ticket: 't'.repeat(43), enter: `${this.gatewayOrigin}/.amm/enter` } : session;
   }
 
   gateways(query) {
@@ -168,8 +173,11 @@ export class ConsoleServer {
       'POST /operations/:id/cancel': (_, __, id) => Object.assign(this.operations.find((one) => one.id === id), { state: 'cancelled', ended_at: NOW }),
       'GET /gateways/:id/remote-sessions': (_, __, id) => list(this.sessions.filter((one) => one.gateway === id)),
       'POST /gateways/:id/remote-sessions': (_, body, id) => this.openSession(id, body),
-      'POST /remote-sessions/:id/ticket': () => ({ ticket: 't'.repeat(43), enter: `${this.base}/.amm/enter` }),
+      'POST /remote-sessions/:id/ticket': () => ({ ticket: 't'.repeat(43), enter: `${this.gatewayOrigin}/.amm/enter` }),
       'DELETE /remote-sessions/:id': (_, __, id) => void Object.assign(this.sessions.find((one) => one.id === id), { state: 'ended', ended_at: NOW, end_reason: 'ended by admin' }),
+      'GET /gateways/:id/page-key': (_, __, id) => ({ sha256: 'ab'.repeat(32), at: NOW - 21200000, by: 'first use', new: this.gateway(id).page.new_key ?? null, new_at: null }),
+      'GET /gateways/:id/page-credentials': () => ({ set: false, type: 'none', at: null, by: null }),
+      'PUT /gateways/:id/page-credentials': () => undefined,
       'POST /gateways/:id/page-key': (_, __, id) => void Object.assign(this.gateway(id).page, { state: 'ready', why: '' }),
       'POST /gateways/:id/test': () => ({ steps: [
         { name: 'ping', ok: true, text: 'answered 3 of 3', ms: 84 }, { name: 'tcp', ok: true, text: 'port 9443 is open', ms: 86 },
@@ -215,7 +223,7 @@ export class ConsoleServer {
     const url = new URL(request.url, this.base);
     try {
       if (url.pathname.startsWith('/api/')) await this.answerApi(request, response, url);
-      else if (url.pathname === '/.amm/enter' || url.pathname === '/entered') response.writeHead(200, { 'Content-Type': 'text/html' }).end(`<title>ACEmanager</title><p>${request.method}`);
+      else if (url.pathname === '/.amm/enter') response.writeHead(200, { 'Content-Type': 'text/html' }).end(`<title>ACEmanager</title><p>${request.method}`);
       else this.answerFile(response, url.pathname);
     } catch (error) {
       if (!(error instanceof Refusal)) console.error(error);
@@ -234,7 +242,7 @@ export class ConsoleServer {
       return;
     }
     response.writeHead(200, {
-      'Content-Type': types[name.split('.').pop()], 'Content-Encoding': 'gzip', 'Content-Security-Policy': policy(this.base),
+      'Content-Type': types[name.split('.').pop()], 'Content-Encoding': 'gzip', 'Content-Security-Policy': policy(`http://*.gw.localhost:${this.http.address().port}`),
       'X-Content-Type-Options': 'nosniff', 'Cross-Origin-Opener-Policy': 'same-origin', 'Referrer-Policy': 'no-referrer', 'Cache-Control': 'no-store',
     }).end(bytes);
   }

@@ -5,18 +5,22 @@ import { buttonState, type ButtonInput } from '../src/text/acemanager';
 import { isOpen, operationShare, operationState } from '../src/text/operations';
 import { allowedOf, parameterRows, problemOf, publicNumber, valueText, valueToSend } from '../src/text/parameters';
 import { match } from '../src/state/match';
+import { byPurpose, withGaps } from '../src/text/series';
 
 const page = (state: GatewayPage['state']): GatewayPage => ({ scheme: 'https', port: 9443, state, why: 'Because.', cure: 'Do this.' });
 const session = (state: RemoteSession['state']) => ({ state, opened_at: 1000, entered_at: 1000, expected_wait: 360 }) as RemoteSession;
 const input = (more: Partial<ButtonInput>): ButtonInput => ({
-  page: page('ready'), kind: 'amm', name: 'dispatch-2', role: 'operator', mayOperate: true, branch: 'Buses', tunnelUp: true, tunnelSince: 900, tunnelError: undefined,
+  page: page('ready'), kind: 'amm', name: 'dispatch-2', role: 'operator', mayOperate: true, hasCheckedIn: true, branch: 'Buses', tunnelUp: true, tunnelSince: 900, tunnelError: undefined,
   session: null, isOpening: false, now: 1000, ...more,
 });
 
 test('the button: each state, in its order of weight', () => {
   const kind = (more: Partial<ButtonInput>) => buttonState(input(more)).kind;
   assert.equal(kind({}), 'ready');
-  assert.equal(kind({ mayOperate: false, page: page('key-changed') }), 'unavailable');
+  assert.equal(kind({ mayOperate: false }), 'ready');
+  assert.equal(kind({ mayOperate: false, tunnelUp: false }), 'unavailable');
+  assert.equal(kind({ kind: 'openvpn', tunnelUp: false }), 'unavailable');
+  assert.equal(kind({ hasCheckedIn: false, tunnelUp: false }), 'unavailable');
   assert.equal(kind({ isOpening: true }), 'busy');
   assert.equal(kind({ session: session('waiting'), tunnelUp: false }), 'waiting');
   assert.equal(kind({ session: session('open') }), 'in-use');
@@ -27,7 +31,7 @@ test('the button: each state, in its order of weight', () => {
 });
 
 test('the button never is grey without a reason, and says who can help', () => {
-  assert.match(buttonState(input({ mayOperate: false, role: 'viewer' })).note, /viewer in Buses.*administrator/);
+  assert.match(buttonState(input({ mayOperate: false, role: 'viewer', tunnelUp: false })).note, /viewer in Buses.*administrator/);
   assert.equal(buttonState(input({ page: page('unavailable') })).note, 'Because. Do this.');
   assert.match(buttonState(input({ tunnelUp: false, tunnelSince: null })).alarm ?? '', /never been up/);
   assert.match(buttonState(input({ session: session('waiting'), now: 1010 })).text, /about 6\u202fmin/);
@@ -79,4 +83,10 @@ test('paths', () => {
   assert.equal(match('/gateways/:id', '/gateways/'), null);
   assert.equal(match('/gateways/:id', '/gateways/%E0%A4%A'), null);
   assert.equal(match('/operations', '/operationsx'), null);
+});
+
+test('a gap in the data is a gap in the line', () => {
+  assert.deepEqual(withGaps([[10, 1], [20, 2], [90, 3]], [[20, 90]]), { times: [10, 20, 21, 90], values: [1, 2, null, 3] });
+  assert.deepEqual(withGaps([[90, 3]], [[20, 90]]), { times: [90], values: [3] });
+  assert.deepEqual(byPurpose([{ at: 1, checkin: 5, tunnel_in: 10, tunnel_out: 10, page: 15 }]), [{ at: 1, page: 15, checkin: 5, tunnel: 5 }]);
 });

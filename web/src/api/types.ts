@@ -108,9 +108,23 @@ export interface GatewayPage {
   why?: string;
   cure?: string;
   visitors?: number;
-  key?: string; // SHA-256 that is pinned
-  key_since?: Time;
   new_key?: string; // what it shows now, if that is another
+}
+
+/** GET /gateways/{id}/page-key: the key that is pinned, and another that was seen since. */
+export interface PageKey {
+  sha256: string | null;
+  at: Time | null;
+  by: string;
+  new: string | null;
+  new_at: Time | null;
+}
+/** GET /gateways/{id}/page-credentials: never the secret. */
+export interface PageCredentials {
+  set: boolean;
+  type: 'basic' | 'none';
+  at: Time | null;
+  by: string | null;
 }
 
 export interface Gateway extends GatewayCompact {
@@ -312,7 +326,9 @@ export interface History {
   points: [Time, number][];
   gaps?: [Time, Time][];
   tunnel?: [Time, Time][]; // outages
-  traffic?: { at: Time; keepalive?: number; checkin?: number; page?: number; software?: number; other?: number }[];
+  /** Bytes in steps of `traffic_step` s; `page` is part of the tunnel's. */
+  traffic?: { at: Time; checkin: number; tunnel_in: number; tunnel_out: number; page: number }[];
+  traffic_step?: number;
 }
 
 /** GET /search: at most 20. */

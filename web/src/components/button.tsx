@@ -29,7 +29,7 @@ export interface ButtonProps {
 export function Button(props: ButtonProps) {
   const { children, kind = 'default', size, icon, label, block, busy, why, href } = props;
   const isOff = why !== undefined || busy === true;
-  const names = ['btn', kind, size, block && 'block', busy && 'busy', !children && 'only-icon', props.class];
+  const names = ['btn', kind, size, block && 'full', busy && 'busy', !children && 'only-icon', props.class];
   const shared = {
     class: names.filter(Boolean).join(' '),
     id: props.id,

@@ -29,6 +29,7 @@ export function ErrorNote(props: { error: ApiError; title: string; onRetry?: () 
   return (
     <Note state="down" role="alert" title={props.title} action={props.onRetry && <Button size="small" onClick={props.onRetry}>Try again</Button>}>
       <p>{error.message}</p>
+      {typeof error.body['cure'] === 'string' && error.body['cure'] !== '' && <p>{error.body['cure']}</p>}
       {error.retryAfter !== null && <p>The server asks to wait {number(error.retryAfter)} s.</p>}
       <p class="small">{error.status > 0 ? `Error ${error.status}, ${error.code}` : error.code}</p>
     </Note>

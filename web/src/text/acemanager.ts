@@ -8,7 +8,9 @@ export interface ButtonInput {
   kind: GatewayKind;
   name: string; // of who looks
   role: string;
+  /** Viewers look at the page, and cannot have a tunnel brought up. */
   mayOperate: boolean;
+  hasCheckedIn: boolean;
   /** The branch, for who can help. */
   branch: string;
   tunnelUp: boolean;
@@ -42,12 +44,23 @@ function waiting(session: RemoteSession, now: number): ButtonState {
   return { kind: 'waiting', text, note: `Tunnel ordered for ${when}. You can leave this page.` };
 }
 
+function closed(input: ButtonInput, name: string): ButtonState {
+  const alarm = `Tunnel ${input.tunnelSince === null ? 'has never been up' : `down for ${duration(input.now - input.tunnelSince)}`}.`;
+  const why = input.page?.why?.trim() ?? '';
+  const last = input.tunnelError ? `Last: ${input.tunnelError.replace(/\.$/, '')}.` : why.endsWith(':') ? '' : why;
+  if (input.kind !== 'amm' || !input.hasCheckedIn) {
+    const cure = input.kind === 'amm' ? 'It can be brought up after the first check-in.' : 'This router joins by itself; it cannot be asked to.';
+    return { kind: 'unavailable', text: name, alarm, note: [last, cure].filter(Boolean).join(' ') };
+  }
+  if (!input.mayOperate) {
+    return { kind: 'unavailable', text: name, alarm, note: `You are a ${input.role} in ${input.branch}. Ask an administrator of ${input.branch} for the operator role, to bring it up.` };
+  }
+  return { kind: 'closed', text: 'Bring tunnel up and open', alarm, note: last || 'It is ordered for the next check-in.' };
+}
+
 export function buttonState(input: ButtonInput): ButtonState {
   const { page, session, now } = input;
   const name = pageName(input.kind);
-  if (!input.mayOperate) {
-    return { kind: 'unavailable', text: name, note: `You are a ${input.role} in ${input.branch}. Ask an administrator of ${input.branch} for the operator role.` };
-  }
   if (input.isOpening) return { kind: 'busy', text: 'Opening, checking the tunnel', note: 'At most a few seconds. Press Esc to stop.' };
   if (session?.state === 'waiting') return waiting(session, now);
   if (page?.state === 'key-changed') {
@@ -59,15 +72,8 @@ export function buttonState(input: ButtonInput): ButtonState {
   if (session?.state === 'open' && input.tunnelUp) {
     return { kind: 'in-use', text: `Return to ${name}`, note: `Your remote session is open since ${moment(session.entered_at ?? session.opened_at, now)}.` };
   }
-  if (!input.tunnelUp || page?.state === 'tunnel-down' || page?.state === 'waiting') {
-    const since = input.tunnelSince === null ? 'has never been up' : `down for ${duration(now - input.tunnelSince)}`;
-    return {
-      kind: 'closed',
-      text: 'Bring tunnel up and open',
-      alarm: `Tunnel ${since}.`,
-      note: input.tunnelError ? `Last: ${input.tunnelError}.` : (page?.why ?? 'It is ordered for the next check-in.'),
-    };
-  }
+  if (!input.tunnelUp || page?.state === 'tunnel-down' || page?.state === 'waiting') return closed(input, name);
+  if (!input.mayOperate) return { kind: 'ready', text: name, note: `Through the tunnel, signed in as ${input.name} (${input.role}): you can look, and change nothing.` };
   const signed = input.kind === 'openvpn' ? '' : `, signed in as ${input.name} (${input.role})`;
   return { kind: 'ready', text: name, note: `Through the tunnel${signed}.` };
 }

@@ -59,7 +59,7 @@ export interface ParameterRow extends ParameterValue {
   title: string;
 }
 
-/** Those that differ first if asked for, then by name; `text` looks at number and name. */
+/** Those that wait first if asked for, then what is set, what can be set, what is only reported, by name; `text` looks at number and name. */
 export function parameterRows(values: readonly ParameterValue[], kinds: readonly ParameterKind[], text: string, pendingFirst: boolean): ParameterRow[] {
   const byId = new Map(kinds.map((one) => [one.id, one]));
   const byValue = new Map(values.map((one) => [one.id, one]));
@@ -69,7 +69,7 @@ export function parameterRows(values: readonly ParameterValue[], kinds: readonly
     const kind = byId.get(one.id);
     return { ...one, kind, title: one.name ?? kind?.name ?? `Parameter ${one.id}` };
   });
-  const weight = (one: ParameterRow) => (pendingFirst && one.pending ? 0 : one.desired ? 1 : 2);
+  const weight = (one: ParameterRow) => (pendingFirst && one.pending ? 0 : one.desired ? 1 : one.reported === undefined ? 4 : one.kind?.settable ? 2 : 3);
   return rows
     .filter((one) => wanted === '' || one.title.toLowerCase().includes(wanted) || String(one.id).startsWith(wanted))
     .sort((a, b) => weight(a) - weight(b) || a.title.localeCompare(b.title));

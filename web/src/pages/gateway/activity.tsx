@@ -87,6 +87,7 @@ export function Sessions({ sessions, mayOperate }: { sessions: Resource<List<Rem
 const eventLamps: Record<string, LampState> = { 'tunnel-up': 'up', 'tunnel-down': 'down', late: 'degraded', 'on-time': 'up', clone: 'down', refused: 'down' };
 
 export function Events({ gateway }: { gateway: GatewayWhole }) {
+  const hasPosition = typeof gateway.stats['GPS Location-latitude'] === 'number'; // that card stands beside it
   const events = useResource(
     `events ${gateway.id}`,
     (signal) => api.get<List<GatewayEvent>>(`/gateways/${gateway.id}/events`, { query: { limit: 20 }, signal }),
@@ -99,7 +100,7 @@ export function Events({ gateway }: { gateway: GatewayWhole }) {
     { key: 'by', title: 'Seen by', render: (one) => <span class="sec">{one.source}</span> },
   ];
   return (
-    <Card title="Events" span={8} flush footer={<ZoneNote />}>
+    <Card title="Events" span={hasPosition ? 8 : 12} flush footer={<ZoneNote />}>
       <Loaded resource={events} what="The events">
         {(data) =>
           data.items.length === 0 ? (

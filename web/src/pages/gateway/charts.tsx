@@ -9,7 +9,8 @@ import { Chart, type Series } from '../../components/chart';
 import { EmptyState, ErrorNote, Skeleton } from '../../components/states';
 import { now } from '../../state/now';
 import { useResource } from '../../state/resource';
-import { clock, number, withUnit } from '../../text/format';
+import { clock, number, roughly, withUnit } from '../../text/format';
+import { byPurpose, withGaps } from '../../text/series';
 
 const periods = { '6h': 6 * 3600, '24h': 86400, '7d': 7 * 86400, '30d': 30 * 86400 } as const;
 type Period = keyof typeof periods;
@@ -23,25 +24,6 @@ function useHistory(gateway: string, stat: string, period: Period) {
     (signal) => api.get<History>(`/gateways/${gateway}/history`, { query: { stat, from, to: until }, signal }),
   );
   return { ...resource, from, to: until };
-}
-
-/** A gap in the data is a gap in the line: a null between two points that are far apart. */
-export function withGaps(points: readonly (readonly [number, number])[], gaps: readonly (readonly [number, number])[]): { times: number[]; values: (number | null)[] } {
-  const times: number[] = [];
-  const values: (number | null)[] = [];
-  let gap = 0;
-  for (const [at, value] of points) {
-    for (; gap < gaps.length && (gaps[gap]?.[1] ?? 0) <= at; gap++) {
-      const start = gaps[gap]?.[0] ?? at;
-      if (times.length > 0 && start > (times[times.length - 1] ?? 0)) {
-        times.push(start);
-        values.push(null);
-      }
-    }
-    times.push(at);
-    values.push(value);
-  }
-  return { times, values };
 }
 
 function Signal({ gateway, stat, title, period }: { gateway: string; stat: string; title: string; period: Period }) {
@@ -72,25 +54,27 @@ function Signal({ gateway, stat, title, period }: { gateway: string; stat: strin
 const purposes = [
   { key: 'page', label: 'web page', color: 1 },
   { key: 'checkin', label: 'check-in', color: 2 },
-  { key: 'software', label: 'software', color: 3 },
-  { key: 'keepalive', label: 'keep-alive', color: 4 },
+  { key: 'tunnel', label: 'rest of the tunnel', color: 4 },
 ] as const;
 
-function Traffic({ gateway, period }: { gateway: string; period: Period }) {
-  const history = useHistory(gateway, 'CellLink-RSRP', period);
-  const traffic = history.data?.traffic ?? [];
-  const used = purposes.filter((one) => traffic.some((hour) => (hour[one.key] ?? 0) > 0));
-  const times = useMemo(() => traffic.map((one) => one.at), [history.data]);
-  const series = useMemo(() => used.map((one): Series => ({ label: one.label, color: one.color, values: traffic.map((hour) => Math.round((hour[one.key] ?? 0) / 100) / 10) })), [history.data]);
+function Traffic({ gateway, stat, period }: { gateway: string; stat: string; period: Period }) {
+  const history = useHistory(gateway, stat, period);
+  const traffic = useMemo(() => byPurpose(history.data?.traffic ?? []), [history.data]);
+  const step = history.data?.traffic_step ?? 3600;
+  const used = purposes.filter((one) => traffic.some((part) => part[one.key] > 0));
+  const times = useMemo(() => traffic.map((one) => one.at), [traffic]);
+  const series = useMemo(() => used.map((one): Series => ({ label: one.label, color: one.color, values: traffic.map((part) => Math.round(part[one.key] / 100) / 10) })), [traffic]);
+  if (history.error) return null; // the chart beside it says it
   if (!history.data) return <Skeleton lines={5} label="Loading traffic" />;
-  const sums = traffic.map((hour) => purposes.reduce((sum, one) => sum + (hour[one.key] ?? 0), 0));
+  const sums = traffic.map((part) => part.page + part.checkin + part.tunnel);
   const most = Math.max(0, ...sums);
   if (most === 0) return <EmptyState icon="pulse" title="No traffic counted in this time">Bytes are counted by purpose, hour by hour.</EmptyState>;
-  const text = `Traffic per hour in kB by purpose: ${used.map((one) => one.label).join(', ')}; highest ${number(most / 1000)} at ${clock(traffic[sums.indexOf(most)]?.at ?? 0)}`;
+  const title = step === 3600 ? 'kB per hour' : `kB per ${roughly(step)}`;
+  const text = `${title} by purpose: ${used.map((one) => one.label).join(', ')}; highest ${number(most / 1000)} at ${clock(traffic[sums.indexOf(most)]?.at ?? 0)}`;
   return (
     <figure>
       <figcaption class="legend">
-        <b>kB per hour</b>
+        <b>{title}</b>
         {used.map((one) => <span key={one.key}><i class={`key series-${one.color}`} />{one.label}</span>)}
       </figcaption>
       <Chart text={text} kind="bars" times={times} series={series} from={history.from} to={history.to} />
@@ -123,7 +107,7 @@ export function Charts({ gateway }: { gateway: GatewayWhole }) {
       {isOurs ? (
         <div class="charts">
           <Signal gateway={gateway.id} stat={signal[0]} title={signal[1]} period={period} />
-          <Traffic gateway={gateway.id} period={period} />
+          <Traffic gateway={gateway.id} stat={signal[0]} period={period} />
           <ul class="sparks">
             <Spark gateway={gateway.id} stat="CellLink-SINR" title="SINR" period={period} />
             <Spark gateway={gateway.id} stat="CellLink-RSRQ" title="RSRQ" period={period} />

@@ -166,7 +166,8 @@ export default function GatewayPage({ params }: PageProps) {
     );
   }
   const path = pathOfGroup(data.group);
-  const mayOperate = may('operate', data.tenant, path.map((one) => one.id));
+  const above = path.map((one) => one.id);
+  const mayOperate = may('operate', data.tenant, above);
   const branch = path[path.length - 1]?.name ?? 'this branch';
   return (
     <>
@@ -176,7 +177,7 @@ export default function GatewayPage({ params }: PageProps) {
         {gateway.error && <ErrorNote error={gateway.error} title="What you see may be old." onRetry={gateway.reload} />}
         <Identity gateway={data} />
         <Tunnel gateway={data} mayOperate={mayOperate} onChange={gateway.reload} />
-        <WebPage gateway={data} sessions={sessions} mayOperate={mayOperate} branch={branch} onChange={gateway.reload} />
+        <WebPage gateway={data} sessions={sessions} mayOperate={mayOperate} mayAdminister={may('admin', data.tenant, above)} branch={branch} onChange={gateway.reload} />
         <Requirements gateway={data} />
         <Charts gateway={data} />
         <Parameters gateway={data} mayOperate={mayOperate} />

@@ -2,18 +2,18 @@
 
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { api, asApiError, isAbort, type ApiError } from '../../api/client';
-import type { GatewayWhole, List, RemoteSession } from '../../api/types';
+import type { GatewayWhole, List, PageCredentials, PageKey, RemoteSession } from '../../api/types';
 import { Button } from '../../components/button';
 import { Card, Facts, Tag } from '../../components/card';
-import { ConfirmDialog } from '../../components/dialog';
-import { TextField } from '../../components/field';
+import { ConfirmDialog, Dialog } from '../../components/dialog';
+import { PasswordField, TextField } from '../../components/field';
 import { Lamp, State } from '../../components/lamp';
 import { ErrorNote, Note } from '../../components/states';
 import { Time } from '../../components/time';
 import { announce, say } from '../../state/messages';
 import { now } from '../../state/now';
 import { asTunnelDown, endSession, GatewayTab, newTicket, openSession } from '../../state/remote';
-import { useAction, type Resource } from '../../state/resource';
+import { useAction, useResource, type Resource } from '../../state/resource';
 import { query, setQuery } from '../../state/router';
 import { me, roleName } from '../../state/session';
 import { useShortcut } from '../../state/shortcuts';
@@ -24,11 +24,11 @@ import { plural } from '../../text/format';
 /** "ab12 cd34 …": the first bytes are what people compare. */
 const short = (key: string) => `${key.slice(0, 16).replace(/(.{4})(?=.)/g, '$1 ')} …`;
 
-function KeyChanged({ gateway, onAccepted }: { gateway: GatewayWhole; onAccepted: () => void }) {
+function KeyChanged({ gateway, pageKey, mayAccept, onAccepted }: { gateway: GatewayWhole; pageKey: PageKey | undefined; mayAccept: boolean; onAccepted: () => void }) {
   const [isAsking, setAsking] = useState(false);
   const action = useAction();
-  const { page } = gateway;
-  const fresh = page?.new_key;
+  const fresh = pageKey?.new ?? gateway.page?.new_key;
+  const why = mayAccept ? (fresh ? undefined : 'The new key is not known yet: use Test') : 'An administrator of the branch may accept it';
   const accept = async () => {
     const done = await action.run(async () => {
       await api.post(`/gateways/${gateway.id}/page-key`, { sha256: fresh });
@@ -41,14 +41,71 @@ function KeyChanged({ gateway, onAccepted }: { gateway: GatewayWhole; onAccepted
   };
   return (
     <>
-      <Note state="down" role="alert" title="The page has another key" action={<Button size="small" onClick={() => setAsking(true)} why={fresh ? undefined : 'The new key is not known yet: use Test'}>Look</Button>}>
+      <Note state="down" role="alert" title="The page has another key" action={<Button size="small" onClick={() => setAsking(true)} why={why}>Look</Button>}>
         <p>After a factory reset or a swap of the gateway this is right. Else somebody may stand in between.</p>
       </Note>
       {isAsking && fresh && (
         <ConfirmDialog title={`Accept the new key of ${gateway.name}?`} act="Accept the new key" keep="Keep the old key" danger busy={action.busy} error={action.error} onConfirm={() => void accept()} onClose={() => setAsking(false)}>
-          <Facts rows={[['Known', page?.key ? <span class="mono">{short(page.key)}</span> : 'not recorded'], ['Now', <span class="mono">{fresh}</span>]]} />
+          <Facts
+            rows={[
+              ['Known', pageKey?.sha256 ? <><span class="mono">{short(pageKey.sha256)}</span>{pageKey.at !== null && <>, since <Time at={pageKey.at} as="moment" /></>}</> : 'none'],
+              ['Now', <span class="mono">{fresh}</span>],
+            ]}
+          />
           <p>Compare it with what the gateway shows on its LAN, under Security. Who has the wrong key here reads what you type there.</p>
         </ConfirmDialog>
+      )}
+    </>
+  );
+}
+
+/** Name and password of another maker's page, kept by the server and never shown again. */
+function Credentials({ gateway, mayChange }: { gateway: GatewayWhole; mayChange: boolean }) {
+  const path = `/gateways/${gateway.id}/page-credentials`;
+  const known = useResource(path, (signal) => api.get<PageCredentials>(path, { signal }));
+  const [isOpen, setOpen] = useState(false);
+  const [user, setUser] = useState('');
+  const [password, setPassword] = useState('');
+  const action = useAction();
+  const put = async (work: () => Promise<unknown>) => {
+    const done = await action.run(async () => {
+      await work();
+      return true;
+    });
+    if (!done) return;
+    setOpen(false);
+    setPassword('');
+    known.reload();
+  };
+  if (!known.data) return null;
+  return (
+    <>
+      <p class="row between">
+        <span class="dim">Signed in by the server</span>
+        <span>
+          {known.data.set ? <>yes{known.data.at !== null && <>, set <Time at={known.data.at} as="moment" /></>}</> : 'no'}
+          {mayChange && <> <Button kind="row" onClick={() => setOpen(true)}>Change</Button></>}
+        </span>
+      </p>
+      {isOpen && (
+        <Dialog
+          title={`Sign-in on the page of ${gateway.name}`}
+          onClose={() => setOpen(false)}
+          footer={
+            <>
+              {known.data.set && <Button kind="danger-quiet" class="first" onClick={() => void put(() => api.delete(path))}>Forget them</Button>}
+              <Button onClick={() => setOpen(false)}>Leave it</Button>
+              <Button kind="primary" busy={action.busy} why={user === '' ? 'Give a user name first' : undefined} onClick={() => void put(() => api.put(path, { type: 'basic', user, password }))}>Save</Button>
+            </>
+          }
+        >
+          <div class="stack">
+            <p class="sec">For pages that ask by HTTP (Basic). They are sent through the tunnel only, and nobody can read them here again.</p>
+            <TextField label="User name" value={user} onInput={setUser} autofocus />
+            <PasswordField label="Password" value={password} onInput={setPassword} autocomplete="new-password" />
+            {action.error && <ErrorNote error={action.error} title="They were not saved." />}
+          </div>
+        </Dialog>
       )}
     </>
   );
@@ -59,6 +116,7 @@ function useOpening(gateway: GatewayWhole, sessions: Resource<List<RemoteSession
   const [isOpening, setOpening] = useState(false);
   const [error, setError] = useState<ApiError | null>(null);
   const [waitingFor, setWaitingFor] = useState<string | null>(null);
+  const [expected, setExpected] = useState<number | undefined>(undefined);
   const tab = useRef<GatewayTab | null>(null);
   const abort = useRef<AbortController | null>(null);
   const title = `${pageName(gateway.kind)} of ${gateway.name}`;
@@ -76,6 +134,7 @@ function useOpening(gateway: GatewayWhole, sessions: Resource<List<RemoteSession
     sessions.reload();
   };
   const wait = (session: RemoteSession) => {
+    setExpected(session.expected_wait);
     setWaitingFor(session.id);
     tab.current?.say(title, `${gateway.name}: its tunnel is ordered for the next check-in. The page opens here by itself. Close this tab to stop waiting.`);
     announce(`${gateway.name}: waiting for the tunnel`);
@@ -132,13 +191,14 @@ function useOpening(gateway: GatewayWhole, sessions: Resource<List<RemoteSession
     return () => clearInterval(timer);
   }, [waitingFor]);
   useShortcut('Escape', 'Stop waiting', () => void stop(), isOpening || waitingFor !== null);
-  return { isOpening, error, waitingFor, open, back, stop };
+  return { isOpening, error, waitingFor, expected, open, back, stop };
 }
 
 export function WebPage(props: {
   gateway: GatewayWhole;
   sessions: Resource<List<RemoteSession>>;
   mayOperate: boolean;
+  mayAdminister: boolean;
   branch: string;
   onChange: () => void;
 }) {
@@ -146,6 +206,7 @@ export function WebPage(props: {
   const { page } = gateway;
   const [reason, setReason] = useState('');
   const opening = useOpening(gateway, sessions);
+  const pageKey = useResource(`key ${gateway.id} ${page?.state} ${page?.new_key ?? ''}`, (signal) => api.get<PageKey>(`/gateways/${gateway.id}/page-key`, { signal }));
   const ending = useAction();
   const name = me.value?.name ?? '';
   const mine = (sessions.data?.items ?? []).filter((one) => one.operator === name && one.state !== 'ended' && !one.forward);
@@ -156,11 +217,12 @@ export function WebPage(props: {
     name,
     role: roleName.value,
     mayOperate: props.mayOperate,
+    hasCheckedIn: gateway.last_checkin !== null,
     branch: props.branch,
     tunnelUp: gateway.tunnel.up,
     tunnelSince: gateway.tunnel.since,
     tunnelError: gateway.tunnel.error,
-    session,
+    session: session && opening.expected !== undefined && session.id === opening.waitingFor ? { ...session, expected_wait: opening.expected } : session,
     isOpening: opening.isOpening,
     now: now.value,
   });
@@ -214,16 +276,17 @@ export function WebPage(props: {
           {state.kind === 'in-use' && session && <Button kind="row" busy={ending.busy} onClick={() => void end(session.id)}>End it</Button>}
         </p>
         {opening.error && <ErrorNote error={opening.error} title={`${pageName(gateway.kind)} was not opened.`} />}
-        {state.kind === 'key-changed' && <KeyChanged gateway={gateway} onAccepted={props.onChange} />}
+        {state.kind === 'key-changed' && <KeyChanged gateway={gateway} pageKey={pageKey.data} mayAccept={props.mayAdminister} onAccepted={props.onChange} />}
         <Facts
           wide
           rows={[
             gateway.kind !== 'openvpn' && ['ACEmanager remote access (WAN)', <State state="resting" plain>closed, not needed</State>],
-            page?.key_since ? ['Page key', <>known since <Time at={page.key_since} as="moment" /></>] : null,
+            pageKey.data?.at ? ['Page key', <>known since <Time at={pageKey.data.at} as="moment" /></>] : null,
             ['On the page now', plural(visitors, 'visitor')],
           ]}
         />
-        {props.mayOperate && (state.kind === 'ready' || state.kind === 'closed') && (
+        {gateway.kind === 'openvpn' && <Credentials gateway={gateway} mayChange={props.mayAdminister} />}
+        {(state.kind === 'ready' || state.kind === 'closed') && (
           <TextField label="Reason or ticket" optional value={reason} onInput={setReason} placeholder="Kept in the audit log" maxLength={200} />
         )}
       </div>
