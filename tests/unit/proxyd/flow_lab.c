@@ -1,6 +1,8 @@
 #include "flow_lab.h"
 
 #include "crypto/mac.h"
+#include "crypto/pki.h"
+#include "crypto/signature.h"
 #include "io/clock.h"
 #include "io/tcp.h"
 #include "proxyd/entry.h"
@@ -113,6 +115,8 @@ static void put_session(unsigned i, uint8_t kind, uint8_t scheme, const uint8_t 
                                       .scheme = scheme,
                                       .gateway = 7,
                                       .epoch = 9,
+                                      .serial = "LK1",
+                                      .operator_name = "anna",
                                       .address = flow_lab.gateway,
                                       .has_cookie = 1,
                                       .idle = 900,
@@ -144,7 +148,12 @@ void flow_lab_open(uint8_t kind, uint8_t scheme, const uint8_t *pin)
     p->sessions = sessions_new("gw.example.net", 443, true, &p->random);
     p->record = record_new();
     p->probes = probes_new();
-    p->entries = entries_new(NULL);
+    char key[AMM_PEM_MAX];
+    assert_true(amm_signature_key_new(key, error, sizeof error));
+    struct amm_signer *signer = amm_signer_new(key, "key", error, sizeof error);
+    assert_non_null(signer);
+    amm_signer_key(signer, flow_lab.signer);
+    p->entries = entries_new(signer);
     p->pages =
         amm_http_tls_new(&(struct amm_http_tls_settings){.is_client = true}, error, sizeof error);
     p->flows = flows_new(p);

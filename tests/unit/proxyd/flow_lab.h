@@ -21,7 +21,8 @@ struct flow_lab {
     char hosts[FLOW_SESSIONS][64];
     amm_duration patience; /* how long a turn waits at most; 2 ms */
     unsigned first_keys, changed_keys, active;
-    uint8_t key[32];
+    uint8_t key[32];    /* that a page showed */
+    uint8_t signer[32]; /* of assertions */
 };
 
 extern struct flow_lab flow_lab;

@@ -1,6 +1,7 @@
 /* The data path: frames, connections, uploads, downloads, upgrades, ends. */
 #include "flow_lab.h"
 
+#include "domain/assertion.h"
 #include "proxyd/flow.h"
 #include "proxyd/record.h"
 
@@ -554,6 +555,48 @@ static void a_port_is_a_pipe(void **state)
     assert_int_equal(rows().list[0].kind, AMM_PROXY_REQUEST_FORWARD);
 }
 
+static void a_host_behind_the_gateway_is_asked_for_at_its_relay(void **state)
+{
+    (void)state;
+    static struct amm_assertion_seen seen;
+    struct amm_assertion assertion;
+    const struct amm_assertion_rules rules = {.kind = AMM_ASSERTION_RELAY,
+                                              .key = flow_lab.signer,
+                                              .serial = "LK1",
+                                              .epoch = 9,
+                                              .now = flow_lab.proxyd.now.wall};
+    assert_true(amm_address_parse(&flow_lab.sessions[0]->about.relay, "192.168.13.100:22", 0));
+    for (int round = 0; round < 2; round++) {
+        int browser = lab_browser();
+        lab_ask(browser, 0, "GET /.amm/forward",
+                "Connection: Upgrade\r\nUpgrade: amm-forward\r\nAMM-Assertion: forged\r\n");
+        int gateway = lab_gateway();
+        lab_expect(gateway, "\r\n\r\n");
+        assert_memory_equal(lab_heard, "GET /relay HTTP/1.1\r\nHost: 127.0.0.1:", 37);
+        assert_true(heard("\r\nUpgrade: amm-relay\r\n") && heard("\r\nConnection: Upgrade\r\n"));
+        assert_false(heard("forged") || heard("Cookie") || heard("192.168"));
+        const char *text = strstr(lab_heard, "\r\nAMM-Assertion: ");
+        assert_non_null(text);
+        text += 17;
+        assert_int_equal(
+            amm_assertion_verify(&assertion, amm_view(text, strcspn(text, "\r")), &rules, &seen),
+            AMM_ASSERTION_OK); /* each connection has one of its own */
+        assert_true(amm_address_equal(&assertion.target, &flow_lab.sessions[0]->about.relay));
+        if (round == 0) {
+            lab_say(gateway, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n"
+                             "Upgrade: amm-relay\r\n\r\nSSH-2.0-x\r\n");
+            lab_expect(browser, "SSH-2.0-x\r\n");
+            assert_true(heard("HTTP/1.1 101 ") && heard("\r\nUpgrade: amm-forward\r\n"));
+        } else {
+            lab_say(gateway, "HTTP/1.1 403 Forbidden\r\nContent-Length: 23\r\n"
+                             "Connection: close\r\n\r\n{\"error\":\"not-allowed\"}");
+            lab_expect(browser, "{\"error\":\"not-allowed\"}");
+            assert_true(heard("HTTP/1.1 403 "));
+        }
+        close(browser), close(gateway);
+    }
+}
+
 static void a_port_is_nothing_for_pages(void **state)
 {
     (void)state;
@@ -665,6 +708,7 @@ int main(void)
         TEST(a_pipe_that_is_not_read_does_not_grow),
         TEST(an_upgrade_may_be_refused),
         PORT(a_port_is_a_pipe),
+        PORT(a_host_behind_the_gateway_is_asked_for_at_its_relay),
         PORT(a_port_is_nothing_for_pages),
         TEST(a_byte_a_minute_is_too_slow),
         TEST(endless_heads_have_an_end),
