@@ -157,6 +157,8 @@ void flow_forget(struct flow *flow)
     }
     free(flow->asked);
     flow->asked = NULL;
+    free(flow->links);
+    flow->links = NULL;
 }
 
 /* The oldest of those that are kept, beyond what a session may keep. */

@@ -5,7 +5,9 @@
 #include "io/log.h"
 #include "proxyd/link.h"
 
-enum { NUMBER_MAX = 18 };
+#include <stdlib.h>
+
+enum { NUMBER_MAX = 18, LINKS_SLICE = 2048 };
 
 /* ---- refused ---- */
 
@@ -135,6 +137,15 @@ static bool says_ended(const struct flow *flow, const struct amm_http_response *
            amm_http_is(amm_http_field(&response->fields, "amm-remote-session"), "ended");
 }
 
+/* Without memory the page passes as it is: some of its links will not work. */
+static void begin_links(struct flow *flow)
+{
+    flow->links = malloc(sizeof *flow->links);
+    if (flow->links) {
+        translate_body_begin(flow->links, &flow->session->names);
+    }
+}
+
 static bool pass_head(struct flow *flow, const struct amm_http_response *response)
 {
     uint8_t bytes[AMM_HTTP_HEAD_MAX + TRANSLATE_GROWTH];
@@ -145,7 +156,11 @@ static bool pass_head(struct flow *flow, const struct amm_http_response *respons
         return fail(flow, PAGE_BAD_ANSWER, words_of(verdict));
     }
     struct amm_http_reply reply = {.fields = amm_view(bytes, amm_writer_len(&fields))};
+    if (translate_body_wanted(&flow->asked->request, response)) {
+        begin_links(flow);
+    }
     frame(response, &reply);
+    reply.has_length = reply.has_length && !flow->links;
     flow->answered = true;
     flow->is_upgrade = false;
     flow->streams = reply.stream;
@@ -204,11 +219,30 @@ static bool pass_upgrade(struct flow *flow, const struct amm_http_response *resp
 
 /* ---- bodies ---- */
 
+/* HTML in slices, since each may grow. False: the browser has left. */
+static bool send_links(struct flow *flow, struct amm_view content, bool last)
+{
+    static uint8_t out[TRANSLATE_BODY_ROOM(LINKS_SLICE + TRANSLATE_ORIGIN * 2)];
+    struct amm_http_server *server = flow->flows->proxyd->server;
+    bool ok = true;
+    do {
+        size_t len = content.len < LINKS_SLICE ? content.len : LINKS_SLICE;
+        struct amm_view slice = amm_view(content.data, len);
+        struct amm_writer w = amm_writer(out, sizeof out);
+        content = amm_view(len > 0 ? content.data + len : NULL, content.len - len);
+        ok = translate_body(flow->links, &slice, last, &w);
+        size_t written = amm_writer_len(&w);
+        ok = ok && (written == 0 || amm_http_send(server, flow->ref, amm_view(out, written)));
+    } while (ok && content.len > 0);
+    return ok;
+}
+
 static bool pass_body(struct flow *flow, struct amm_view content)
 {
     struct amm_http_server *server = flow->flows->proxyd->server;
     flow->bytes_out += content.len;
-    if (!amm_http_send(server, flow->ref, content)) {
+    if (flow->links ? !send_links(flow, content, false)
+                    : !amm_http_send(server, flow->ref, content)) {
         return fail(flow, PAGE_BUSY, "the browser has left");
     }
     if (amm_http_waiting(server, flow->ref) >= FLOW_AHEAD) {
@@ -222,6 +256,9 @@ static bool take_end(struct flow *flow, bool keep_alive)
 {
     struct session *session = flow->session;
     bool page_ended = flow->page_ended;
+    if (flow->links && !send_links(flow, amm_view(NULL, 0), true)) {
+        return fail(flow, PAGE_BUSY, "the browser has left");
+    }
     if (flow->streams) {
         amm_http_send(flow->flows->proxyd->server, flow->ref, amm_view(NULL, 0));
     }

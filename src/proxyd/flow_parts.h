@@ -47,7 +47,8 @@ struct flow {
     amm_time kept_until; /* without a request; AMM_NEVER: has one */
     amm_time used;       /* when the last request was over */
 
-    struct asked *asked; /* NULL: none */
+    struct asked *asked;          /* NULL: none */
+    struct translate_body *links; /* of the HTML that comes; NULL: it passes as it is */
     struct amm_http_ref ref;
     bool was_used;   /* the connection had a request before */
     bool may_repeat; /* if it breaks before an answer comes */

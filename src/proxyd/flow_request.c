@@ -55,8 +55,8 @@ bool flow_is_repeatable(const struct amm_http_request *request)
 
 /* ---- on its way ---- */
 
-/* A port of a router is a pipe at once; our own gateways have a relay, also for their own ports (then
- * the target has no address). */
+/* A port of a router is a pipe at once; our own gateways have a relay, also for their own ports
+ * (then the target has no address). */
 static bool ask_for_port(struct flow *flow, enum page *page)
 {
     const struct session *session = flow->session;

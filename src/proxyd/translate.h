@@ -6,7 +6,7 @@
  * the table, made from the one in translate_rules.c. Everything else passes as it is, in its order,
  * because old pages depend on odd things.
  *
- * Bodies are never changed: see the document.
+ * Of bodies only absolute links in plain HTML are changed: see the document.
  *
  * Any thread; no allocation. */
 #pragma once
@@ -67,6 +67,33 @@ enum translate_verdict translate_response(const struct translate_names *names,
                                           const struct amm_http_request *asked,
                                           const struct amm_http_response *response,
                                           struct amm_writer *w);
+
+/* ---- links in HTML ---- */
+
+struct translate_link {
+    size_t from_len, to_len;
+    char from[TRANSLATE_ORIGIN + 4], to[TRANSLATE_ORIGIN + 4];
+};
+
+struct translate_body {
+    unsigned n;
+    struct translate_link links[4];
+    uint8_t before; /* the last byte that was passed on */
+    size_t held;    /* bytes that may be the start of a link */
+    uint8_t hold[2 * (TRANSLATE_ORIGIN + 4)];
+};
+
+/* True if links in this answer are translated: then its length is not known any more. */
+bool translate_body_wanted(const struct amm_http_request *asked,
+                           const struct amm_http_response *response);
+
+void translate_body_begin(struct translate_body *body, const struct translate_names *names);
+
+/* Takes all of `*content`, writes what it becomes. Room for TRANSLATE_BODY_ROOM of its length is
+ * enough. `last`: with the end of the document; `*content` may be empty. False: no room. */
+#define TRANSLATE_BODY_ROOM(len) (((len) / 10 + 2) * sizeof(struct translate_link) / 2 + (len))
+bool translate_body(struct translate_body *body, struct amm_view *content, bool last,
+                    struct amm_writer *out);
 
 /* ---- parts, for tests and the gate ---- */
 

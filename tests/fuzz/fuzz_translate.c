@@ -108,6 +108,36 @@ static void check_response(const struct translate_names *names,
     }
 }
 
+/* A document comes out the same, however it is cut. */
+static size_t translate_in_parts(const struct translate_names *names, struct amm_view text,
+                                 size_t cut, uint8_t *to, size_t room)
+{
+    static struct translate_body body;
+    struct amm_writer w = amm_writer(to, room);
+    translate_body_begin(&body, names);
+    while (text.len > 0) {
+        struct amm_view part = amm_view(text.data, text.len < cut ? text.len : cut);
+        text = amm_view(text.data + part.len, text.len - part.len);
+        must(translate_body(&body, &part, false, &w) && part.len == 0);
+    }
+    struct amm_view rest = {0};
+    must(translate_body(&body, &rest, true, &w));
+    return amm_writer_len(&w);
+}
+
+static void check_body(const struct translate_names *names, struct amm_view text)
+{
+    static uint8_t once[1 << 20], again[1 << 20];
+    if (text.len > 16384 || text.len == 0) {
+        return;
+    }
+    size_t len = translate_in_parts(names, text, text.len, once, sizeof once);
+    size_t cut = 1 + text.data[0] % 37;
+    must(len <= TRANSLATE_BODY_ROOM(text.len));
+    must(translate_in_parts(names, text, cut, again, sizeof again) == len);
+    must(memcmp(once, again, len) == 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct amm_http_request request;
@@ -118,6 +148,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     struct translate_names names = make_names(data[0]);
+    check_body(&names, amm_view(data + 3, size - 3));
     size_t len = (size_t)(data[1] << 8 | data[2]) % (size - 2);
     if (amm_http_request_parse(&request, amm_view(data + 3, len), &used, &error) != AMM_HTTP_OK) {
         return 0;

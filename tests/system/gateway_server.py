@@ -52,6 +52,9 @@ class Page(http.server.BaseHTTPRequestHandler):
             self.answer("", 303, Location="/login")
         elif self.path in ("/", "/login"):
             self.answer(f"<html><title>Page of {NAME}</title></html>", Content_Type="text/html")
+        elif self.path == "/links":
+            base = f"https://{self.headers['Host']}" if TLS else f"http://{self.headers['Host']}"
+            self.answer(f'<a href="{base}/name">' * 3000, Content_Type="text/html; charset=utf-8")
         elif self.path == "/ended":
             self.answer("", 401, AMM_Remote_Session="ended")
         else:

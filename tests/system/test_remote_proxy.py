@@ -104,6 +104,15 @@ def test_redirects_and_what_reaches_too_far(proxy):
         assert not field(fields, "Strict-Transport-Security") and not field(fields, "Clear-Site-Data")
 
 
+def test_links_of_the_page(proxy):
+    where, _ = proxy.gateway("10.4.32.7", "bus-1")
+    _, browser = opened(proxy, where, host="192.168.13.31:9443")
+    status, fields, body = browser.ask("/links")
+    assert status == 200 and not field(fields, "Content-Length")
+    assert body.decode() == f'<a href="{browser.origin}/name">' * 3000
+    assert browser.ask("/links", "HEAD")[0] == 200
+
+
 def test_a_leaked_link_and_a_used_ticket(proxy):
     where, _ = proxy.gateway("10.4.32.7", "bus-1")
     session, browser = opened(proxy, where)

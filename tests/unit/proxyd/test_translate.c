@@ -474,6 +474,86 @@ static void test_other_scheme(void **state)
     }
 }
 
+/* ---- links in HTML ---- */
+
+static void test_which_bodies(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *line, *status, *fields;
+        bool wanted;
+    } cases[] = {
+        {"GET /", "200 OK", "Content-Type: text/html", true},
+        {"GET /", "404 Not Found", "Content-Type: text/html; charset=utf-8", true},
+        {"GET /", "200 OK", "Content-Type: TEXT/HTML\r\nContent-Encoding: identity", true},
+        {"GET /", "200 OK", "Content-Type: text/html\r\nContent-Encoding: gzip", false},
+        {"GET /", "200 OK", "Content-Type: text/html5", false},
+        {"GET /", "200 OK", "Content-Type: application/json", false},
+        {"GET /", "200 OK", "X: text/html", false},
+        {"GET /", "206 Partial", "Content-Type: text/html", false},
+        {"GET /", "304 Not Modified", "Content-Type: text/html", false},
+        {"HEAD /", "200 OK", "Content-Type: text/html", false},
+        {"GET /", "200 OK", "Content-Type: text/html\r\nCache-Control: no-transform", false},
+        {"GET /", "200 OK",
+         "Content-Type: text/html\r\nContent-Security-Policy: script-src 'sha256-x'", false},
+    };
+    struct translate_names names = usual();
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        parse_request(cases[i].line, "");
+        send_response(&names, cases[i].status, cases[i].fields);
+        assert_int_equal(translate_body_wanted(&request, &response), cases[i].wanted);
+    }
+}
+
+static const char *body_of(const struct translate_names *names, const char *in, size_t cut)
+{
+    static struct translate_body body;
+    static char out[8192];
+    struct amm_writer w = amm_writer(out, sizeof out - 1);
+    size_t len = strlen(in);
+    translate_body_begin(&body, names);
+    for (size_t at = 0; at < len; at += cut) {
+        struct amm_view part = amm_view(in + at, len - at < cut ? len - at : cut);
+        assert_true(translate_body(&body, &part, false, &w));
+        assert_int_equal(part.len, 0);
+    }
+    struct amm_view rest = {0};
+    assert_true(translate_body(&body, &rest, true, &w));
+    out[amm_writer_len(&w)] = '\0';
+    return out;
+}
+
+static void test_links_at_every_cut(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *in, *out;
+    } cases[] = {
+        {"", ""},
+        {"<a href=\"" PAGES "/x\">", "<a href=\"" OURS "/x\">"},
+        {PAGES, OURS},
+        {PAGES PAGES, PAGES PAGES}, /* a port, and then more: no such address */
+        {PAGES " " PAGES "?", OURS " " OURS "?"},
+        {"wss://192.168.13.31:9443/ws", "wss://" LABEL ".gw.example.net/ws"},
+        {"\"https:\\/\\/192.168.13.31:9443\\/x\"", "\"https:\\/\\/" LABEL ".gw.example.net\\/x\""},
+        {"https://192.168.13.31:94431/", "https://192.168.13.31:94431/"},
+        {"https://192.168.13.31:9443.evil.example/", "https://192.168.13.31:9443.evil.example/"},
+        {"https://192.168.13.31:9443@evil.example/", "https://192.168.13.31:9443@evil.example/"},
+        {"xhttps://192.168.13.31:9443/", "xhttps://192.168.13.31:9443/"},
+        {"https://192.168.13.31/", "https://192.168.13.31/"},
+        {"http://192.168.13.31:9443/", "http://192.168.13.31:9443/"},
+        {"hhhttps://192.168.13.31:944", "hhhttps://192.168.13.31:944"},
+        {"h ht htt https https:// " PAGES "/ w ws wss",
+         "h ht htt https https:// " OURS "/ w ws wss"},
+    };
+    struct translate_names names = usual();
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        for (size_t cut = 1; cut < 80; cut++) {
+            assert_string_equal(body_of(&names, cases[i].in, cut), cases[i].out);
+        }
+    }
+}
+
 static void test_bad_names(void **state)
 {
     (void)state;
@@ -521,6 +601,8 @@ int main(void)
         cmocka_unit_test(test_early_hints_have_no_additions),
         cmocka_unit_test(test_upgrades),
         cmocka_unit_test(test_other_scheme),
+        cmocka_unit_test(test_which_bodies),
+        cmocka_unit_test(test_links_at_every_cut),
         cmocka_unit_test(test_bad_names),
         cmocka_unit_test(test_document),
     };
