@@ -1,6 +1,6 @@
 /* What ammctl sends to the manager and shows of its answers: names in targets, and strings that a
  * gateway made. */
-#include "ctl/request.h"
+#include "ctl/remote.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -39,6 +39,22 @@ static void a_target_that_is_too_long_fails(void **state)
     ctl_target_init(&target, "/api/v1/gateways");
     ctl_target_segment(&target, name);
     assert_true(target.w.failed);
+}
+
+static void a_forward_names_a_port_or_a_host_behind(void **state)
+{
+    (void)state;
+    uint16_t local;
+    char target[96];
+    assert_true(ctl_remote_ports("2222:22", &local, target, sizeof target));
+    assert_int_equal(local, 2222);
+    assert_string_equal(target, "gateway:22");
+    assert_true(ctl_remote_ports("0:192.168.13.100:80", &local, target, sizeof target));
+    assert_string_equal(target, "192.168.13.100:80");
+    static const char *const bad[] = {"", "22", "2222:", ":22", "x:22", "70000:22", "-1:22"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        assert_false(ctl_remote_ports(bad[i], &local, target, sizeof target));
+    }
 }
 
 static void members_of_members(void **state)
@@ -107,6 +123,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_name_cannot_leave_its_place_in_a_target),
         cmocka_unit_test(a_target_that_is_too_long_fails),
+        cmocka_unit_test(a_forward_names_a_port_or_a_host_behind),
         cmocka_unit_test(members_of_members),
         cmocka_unit_test(values_as_cells),
         cmocka_unit_test(what_a_gateway_said_does_not_steer_the_terminal),
