@@ -46,6 +46,8 @@ extern const struct ctl_command ctl_group_commands[];
 extern const struct ctl_command ctl_user_commands[];
 extern const struct ctl_command ctl_token_commands[];
 extern const struct ctl_command ctl_audit_commands[];
+extern const struct ctl_command ctl_threshold_commands[];
+extern const struct ctl_command ctl_tree_commands[];
 extern const struct ctl_command ctl_operation_commands[];
 extern const struct ctl_command ctl_software_commands[];
 extern const struct ctl_command ctl_backup_commands[]; /* without a group */

@@ -27,11 +27,13 @@ static const struct {
     {"token", ctl_token_commands},
     {"audit", ctl_audit_commands},
     {"pki", ctl_pki_commands},
+    {"threshold", ctl_threshold_commands},
 };
 
 /* Commands without a group. */
 static const struct ctl_command *const alone[] = {ctl_login_commands, ctl_import_commands,
-                                                  ctl_backup_commands, ctl_doctor_commands};
+                                                  ctl_backup_commands, ctl_doctor_commands,
+                                                  ctl_tree_commands};
 
 #define CTL_CONFIG "/etc/amm/amm.conf"
 

@@ -92,8 +92,9 @@ static void verify_resume(struct job *job, void *context)
         job_error(job, 500, "store-failed", NULL, "%s", verify->check.error);
     } else {
         amm_hex(hash, amm_view(verify->check.hash, AUDIT_HASH));
-        json_t *body = json_pack("{s:b, s:I, s:s}", "is_whole", verify->check.is_whole, "entries",
-                                 (json_int_t)verify->check.rows, "hash", hash);
+        json_t *body = json_pack("{s:b, s:I, s:I, s:s}", "is_whole", verify->check.is_whole,
+                                 "entries", (json_int_t)verify->check.rows, "begins_behind",
+                                 (json_int_t)verify->check.before, "hash", hash);
         if (!verify->check.is_whole) {
             json_object_set_new(body, "broken_at", job_json_id(verify->check.broken_at));
         }

@@ -2,6 +2,7 @@
 
 #include <openssl/evp.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 enum { PIECE = 1000 };
 
@@ -43,17 +44,18 @@ void audit_row_read(const struct amm_rows *rows, struct audit_row *out, struct a
 /* One piece; false at the end or at the first row that does not fit. */
 static bool verify_piece(struct amm_store *store, struct audit_check *check)
 {
-    struct amm_rows *rows = amm_store_query(store, AMM_SQL_AUDIT_FROM,
-                                            AMM_WITH(amm_number(check->rows), amm_number(PIECE)));
+    struct amm_rows *rows =
+        amm_store_query(store, AMM_SQL_AUDIT_FROM,
+                        AMM_WITH(amm_number(check->before + check->rows), amm_number(PIECE)));
     int64_t n = 0;
     while (check->broken_at == 0 && amm_rows_next(rows)) {
         struct audit_row row;
         struct amm_view stored;
         uint8_t hash[AUDIT_HASH];
         audit_row_read(rows, &row, &stored);
-        if (row.id != check->rows + 1 || !audit_row_hash(check->hash, &row, hash) ||
+        if (row.id != check->before + check->rows + 1 || !audit_row_hash(check->hash, &row, hash) ||
             !amm_view_equal(stored, amm_view(hash, sizeof hash))) {
-            check->broken_at = check->rows + 1;
+            check->broken_at = check->before + check->rows + 1;
             break;
         }
         memcpy(check->hash, hash, sizeof hash);
@@ -67,9 +69,41 @@ static bool verify_piece(struct amm_store *store, struct audit_check *check)
     return check->broken_at == 0 && n == PIECE;
 }
 
+/* ---- where it begins ---- */
+
+static const char start_name[] = "audit-start"; /* "17:<hash>" in meta */
+
+bool audit_start_note(struct amm_store *store, int64_t id, const uint8_t hash[AUDIT_HASH])
+{
+    char text[24 + 2 * AUDIT_HASH + 2], hex[2 * AUDIT_HASH + 1];
+    amm_hex(hex, amm_view(hash, AUDIT_HASH));
+    snprintf(text, sizeof text, "%lld:%s", (long long)id, hex);
+    return amm_store_run(store, AMM_SQL_META_SET, AMM_WITH(amm_text(start_name), amm_text(text))) ==
+           AMM_STORE_OK;
+}
+
+/* Whoever can write here can also make the whole chain anew: what tells is the hash of a later
+ * entry that stands in the log and in backups. */
+static void read_start(struct amm_store *store, struct audit_check *check)
+{
+    struct amm_rows *rows =
+        amm_store_query(store, AMM_SQL_META_GET, AMM_WITH(amm_text(start_name)));
+    char text[24 + 2 * AUDIT_HASH + 2] = "", *colon;
+    if (amm_rows_next(rows)) {
+        amm_rows_text(rows, 0, text, sizeof text);
+    }
+    amm_rows_end(rows);
+    check->before = strtoll(text, &colon, 10);
+    if (check->before <= 0 || *colon != ':' || !amm_unhex(check->hash, AUDIT_HASH, colon + 1)) {
+        check->before = 0;
+        memset(check->hash, 0, AUDIT_HASH);
+    }
+}
+
 void audit_verify(struct amm_store *store, struct audit_check *out)
 {
     *out = (struct audit_check){0};
+    read_start(store, out);
     while (verify_piece(store, out)) {
     }
     out->is_whole = out->broken_at == 0 && out->error[0] == '\0';

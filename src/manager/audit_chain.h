@@ -24,6 +24,7 @@ void audit_row_read(const struct amm_rows *rows, struct audit_row *out, struct a
 
 struct audit_check {
     bool is_whole;
+    int64_t before; /* id of the last entry that was deleted for its age; 0: none was */
     int64_t rows;
     int64_t broken_at;           /* id of the first row that does not fit; 0: none */
     uint8_t hash[AUDIT_HASH];    /* of the last row that fits */
@@ -32,6 +33,10 @@ struct audit_check {
 
 /* Goes through all of it, on a connection of the caller's thread. */
 void audit_verify(struct amm_store *store, struct audit_check *out);
+
+/* Notes, inside a unit, that entries up to `id`, whose hash is this, are deleted: where the rest of
+ * the chain begins. False: the store refused. */
+bool audit_start_note(struct amm_store *store, int64_t id, const uint8_t hash[AUDIT_HASH]);
 
 struct audit *audit_new(struct amm_store *store, char *error, size_t room);
 struct audit *audit_free(struct audit *audit);

@@ -53,6 +53,31 @@ static bool check_console(const struct manager_config *config, const char *file,
     return true;
 }
 
+/* Each remote session has a host name of its own below the domain: where the console's forms go
+ * with their tickets. As amm-proxyd works out its links (proxyd/config.c). */
+static void make_origins(struct manager_config *config)
+{
+    static const char allowed[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.";
+    bool is_secure = config->remote_certificate[0] != '\0';
+    uint32_t port = config->remote_port;
+    default_listen(&config->remote_listen, is_secure ? "[::]:8444" : "127.0.0.1:8081");
+    port = port != 0 ? port : config->remote_listen.at[0].port;
+    config->remote_origins[0] = '\0';
+    if (strspn(config->remote_domain, allowed) != strlen(config->remote_domain)) {
+        return; /* amm-proxyd says what is wrong; here it would end a header */
+    }
+    struct amm_writer w = amm_writer(config->remote_origins, AMM_CONF_TEXT);
+    amm_write_text(&w, "%s://*.%s", is_secure ? "https" : "http", config->remote_domain);
+    if (port != (is_secure ? 443 : 80)) {
+        amm_write_text(&w, ":%u", port);
+    }
+    amm_write_u8(&w, 0);
+    if (w.failed) {
+        config->remote_origins[0] = '\0';
+    }
+}
+
 static bool fill(struct manager_config *config, const char *file, char error[AMM_CONF_ERROR])
 {
     const char *pki = config->tunneld.pki;
@@ -70,9 +95,7 @@ static bool fill(struct manager_config *config, const char *file, char error[AMM
     }
     default_listen(&config->console,
                    config->console_certificate[0] != '\0' ? "[::]:443" : "127.0.0.1:8080");
-    /* Any remote session has a host name of its own below the domain. */
-    snprintf(config->remote_origins, sizeof config->remote_origins,
-             "http://*.gw.localhost:8081 https://*.gw.localhost:8444");
+    make_origins(config);
     default_listen(&config->gateways, "[::]:8443");
     default_listen(&config->metrics, "127.0.0.1:9480");
     if (config->front_threads == 0) {

@@ -24,7 +24,10 @@ struct manager_config {
     char console_certificate[AMM_CONF_TEXT], console_key[AMM_CONF_TEXT]; /* "": plain, loopback */
     char console_names[AMM_CONF_TEXT];  /* Host names that are served; "": any */
     char console_files[AMM_CONF_TEXT];  /* folder of what web/ is built to */
-    char remote_origins[AMM_CONF_TEXT]; /* of remote sessions, for form-action */
+    char remote_origins[AMM_CONF_TEXT]; /* of remote sessions, for form-action; made of: */
+    char remote_domain[AMM_CONF_TEXT], remote_certificate[AMM_CONF_TEXT];
+    uint32_t remote_port; /* 0: that of the first of: */
+    struct manager_listen remote_listen;
     char gateways_certificate[AMM_CONF_TEXT], gateways_key[AMM_CONF_TEXT];
     char gateways_ca[AMM_CONF_TEXT];
     uint32_t front_threads; /* never 0 after manager_config_load */
@@ -32,8 +35,10 @@ struct manager_config {
     uint32_t queue;                  /* jobs that may wait */
     uint32_t connections;            /* of all front threads together */
     uint32_t login_idle, login_life; /* seconds */
-    uint32_t api_rate;               /* requests a minute of one actor; 0: no limit */
-    uint32_t login_rate;             /* failed logins a minute from one prefix */
+    /* How long it is kept, seconds; 0: for ever. */
+    uint32_t keep_events, keep_stats, keep_parameters, keep_identities, keep_audit;
+    uint32_t api_rate;   /* requests a minute of one actor; 0: no limit */
+    uint32_t login_rate; /* failed logins a minute from one prefix */
 
     char remote_socket[AMM_CONF_TEXT];          /* of amm-proxyd: [remote-access] socket */
     uint32_t remote_idle, remote_life;          /* seconds */

@@ -294,9 +294,9 @@ static void send_content(const struct file *file, const struct amm_http_request 
     struct amm_view match = amm_http_field(&request->fields, "if-none-match");
     /* Assets have a hash of their content in their name; what names them is asked for each time. */
     put_field(w, "Cache-Control",
-              is_asset                               ? "public, max-age=31536000, immutable"
-              : ends_with(file->path, "/index.html") ? "no-store"
-                                                     : "no-cache");
+              is_asset                                 ? "public, max-age=31536000, immutable"
+              : strcmp(file->path, "/index.html") == 0 ? "no-store"
+                                                       : "no-cache");
     put_field(w, "ETag", content->etag);
     if (has_gzip) {
         put_field(w, "Vary", "Accept-Encoding");

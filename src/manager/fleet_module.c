@@ -4,6 +4,7 @@
 #include "checkin_rules.h"
 #include "checkin_service.h"
 #include "crypto/pki.h"
+#include "deltas.h"
 #include "events.h"
 #include "gateway_query.h"
 #include "io/file.h"
@@ -19,7 +20,6 @@ enum {
     EXPIRE_AT_ONCE = 32,   /* operations a second */
     EVENTS_AT_ONCE = 1000, /* deleted at once */
     EVENTS_EVERY = 10,
-    EVENTS_KEPT = 90 * 86400,
     IDENTITIES_EVERY = 3600,
     CERTIFICATE_MAX = 65536,
 };
@@ -27,49 +27,24 @@ enum {
 static struct manager_timer tick;
 static amm_time identities_at, events_at; /* monotonic: when it is their turn */
 static struct event_clock event_clock;
+static struct deltas *deltas;
 
 /* ---- the event stream ---- */
 
-static struct access_object place_of(const struct fleet_note *note)
-{
-    return (struct access_object){note->tenant_id, note->group_id};
-}
-
-static json_t *changes_to_json(unsigned changes)
-{
-    static const char *const names[] = {"created",    "deleted", "moved",    "access",
-                                        "check-in",   "values",  "settings", "tunnel",
-                                        "operations", "events",  "edited"};
-    json_t *list = json_array();
-    for (unsigned i = 0; i < sizeof names / sizeof names[0]; i++) {
-        if (changes & 1u << i) {
-            json_array_append_new(list, json_string(names[i]));
-        }
-    }
-    return list;
-}
-
-/* A browser gets the row of a gateway as a list would show it now, and what is new about it. */
+/* Gateways are told in groups (deltas.h). A group's note is about all below it: who shows some of
+ * them reads them again. */
 static void publish(void *context, const struct fleet_note *note)
 {
     struct manager *m = context;
-    struct access_object place = place_of(note);
-    if (!stream_is_heard(m)) {
+    if (!stream_is_heard(m) || deltas == NULL) {
         return;
     }
-    if (note->gateway_id == 0) {
-        json_t *json = json_pack("{s:o, s:o}", "group", job_json_id(note->group_id), "changes",
-                                 changes_to_json(note->changes));
-        stream_publish(m, &place, "group", json);
+    if (note->gateway_id != 0) {
+        deltas_note(deltas, note);
         return;
     }
-    const struct fleet_gateway *gateway = fleet_gateway_find(m->fleet, note->gateway_id);
-    json_t *json = gateway ? gateway_to_json(gateway, m->now.wall, NULL)
-                           : json_pack("{s:o}", "id", job_json_id(note->gateway_id));
-    if (json) {
-        json_object_set_new(json, "changes", changes_to_json(note->changes));
-        stream_publish(m, &place, "gateway", json);
-    }
+    struct access_object place = {note->tenant_id, note->group_id};
+    stream_publish(m, &place, "group", json_pack("{s:o}", "group", job_json_id(note->group_id)));
 }
 
 static void publish_event(void *context, const struct fleet_gateway *gateway,
@@ -101,9 +76,9 @@ static void every_second(struct manager *m, struct manager_timer *timer)
     }
     operations_expire(m->fleet, m->now.wall, EXPIRE_AT_ONCE);
     bool is_steady = event_clock_is_steady(&event_clock, m->now);
-    if (m->now.mono >= events_at && is_steady) {
+    if (m->now.mono >= events_at && is_steady && m->config->keep_events != 0) {
         events_at = amm_time_after(m->now.mono, EVENTS_EVERY * AMM_SECOND);
-        events_expire(m->fleet, m->now.wall - EVENTS_KEPT, EVENTS_AT_ONCE);
+        events_expire(m->fleet, m->now.wall - m->config->keep_events, EVENTS_AT_ONCE);
     }
     if (m->now.mono >= identities_at) {
         identities_at = amm_time_after(m->now.mono, IDENTITIES_EVERY * AMM_SECOND);
@@ -140,6 +115,7 @@ static bool start(struct manager *m, char *error, size_t room)
     (void)room;
     checkin_service_start(m);
     fleet_server_certificate(m->fleet, server_not_before, server_not_after);
+    deltas = deltas_new(m);
     fleet_watch(m->fleet, publish, m);
     fleet_on_event(m->fleet, publish_event, m);
     identities_at = amm_time_after(m->now.mono, IDENTITIES_EVERY * AMM_SECOND);
@@ -182,8 +158,14 @@ static void metrics(struct manager *m, struct metrics *out)
     checkin_service_metrics(out);
 }
 
+static void stop(struct manager *m)
+{
+    (void)m;
+    deltas = deltas_free(deltas);
+}
+
 const struct manager_module fleet_module = {
-    .name = "fleet", .prepare = prepare, .start = start, .metrics = metrics};
+    .name = "fleet", .prepare = prepare, .start = start, .stop = stop, .metrics = metrics};
 
 /* ---- what handlers share ---- */
 

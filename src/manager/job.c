@@ -318,6 +318,33 @@ static bool is_audited(const struct job *job)
     return !(job->route->flags & ROUTE_UNAUDITED) && (status >= 400 ? is_refusal : is_change(job));
 }
 
+/* The same refusal of the same actor stands there once a minute: who polls what he may not see
+ * would fill the disk. Wrong logins are limited by their rate. */
+static bool is_repeated_refusal(const struct job *job)
+{
+    enum { SLOTS = 256, MINUTE = 60 };
+    static struct {
+        int64_t user, credential, at;
+        const struct route *route;
+    } seen[SLOTS]; /* fleet thread */
+    uint64_t hash = ((uint64_t)job->actor.user * 31 + (uint64_t)job->actor.credential) * 31 +
+                    (uintptr_t)job->route / sizeof(struct route);
+    size_t i = hash % SLOTS;
+    int64_t now = job->m->now.mono / AMM_SECOND;
+    if (job_part(job)->status != 403 || job->actor.user == 0) {
+        return false;
+    }
+    if (seen[i].route == job->route && seen[i].user == job->actor.user &&
+        seen[i].credential == job->actor.credential && now - seen[i].at < MINUTE) {
+        return true;
+    }
+    seen[i].user = job->actor.user;
+    seen[i].credential = job->actor.credential;
+    seen[i].at = now;
+    seen[i].route = job->route;
+    return false;
+}
+
 void job_audit(struct job *job, int64_t tenant, const char *object, const char *format, ...)
 {
     struct job_part *part = job_part(job);
@@ -372,7 +399,7 @@ static void settle(struct job *job)
         job_store_error(job, amm_store_failure(job->m->store));
         refused = true;
     }
-    if (refused && is_audited(job) && part->error_name[0] != '\0') {
+    if (refused && is_audited(job) && part->error_name[0] != '\0' && !is_repeated_refusal(job)) {
         core_unit_split(job->m); /* what the handler wrote goes; the entry stays */
         if (!write_audit(job)) {
             manager_fail(job->m);

@@ -6,9 +6,11 @@
 #include "manager/manager.h"
 #include "manager/thresholds.h"
 #include "manager/remote.h"
+#include "manager/retention.h"
 #include "manager/tunnel.h"
 
 const struct manager_module *const manager_modules[] = {
-    &fleet_module,  &threshold_module, &history_module, &enrolment_module,
-    &tunnel_module, &imports_module,   &remote_module,  NULL,
+    &fleet_module,     &threshold_module, &history_module,
+    &enrolment_module, &tunnel_module,    &imports_module,
+    &remote_module,    &retention_module, NULL,
 };

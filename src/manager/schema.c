@@ -39,6 +39,11 @@ static bool parse_metrics(void *into, struct amm_view value, char *error, size_t
     return add_listen(&((struct manager_config *)into)->metrics, value, error, room);
 }
 
+static bool parse_remote(void *into, struct amm_view value, char *error, size_t room)
+{
+    return add_listen(&((struct manager_config *)into)->remote_listen, value, error, room);
+}
+
 /* Names or addresses, separated by blanks or commas. */
 static bool check_hosts(void *into, struct amm_view value, char *error, size_t room)
 {
@@ -92,7 +97,11 @@ static const struct amm_conf_section sections[] = {
         "manager", name, AMM_CONF_LIST, 0, 0, 0, NULL, NULL, false, doc, parse                     \
     }
 
-enum { SOCKET_PATH_MAX = sizeof((struct sockaddr_un *)NULL)->sun_path - 1, PATH_MAX_HERE = 200 };
+enum {
+    SOCKET_PATH_MAX = sizeof((struct sockaddr_un *)NULL)->sun_path - 1,
+    PATH_MAX_HERE = 200,
+    KEEP_MAX = 20 * 365 * 86400
+};
 
 static const struct amm_conf_key keys[] = {
     TEXT("user", user, "ammd", 1, 0,
@@ -114,9 +123,9 @@ static const struct amm_conf_key keys[] = {
     TEXT("console-names", console_names, "", 0, 0,
          "Names by which browsers reach the console, separated by blanks; requests for others are "
          "refused. Empty: any name."),
-    FILE_TEXT("console-files", console_files, "/usr/share/amm/console",
-              "Folder with the console's files, read at the start. Without it the API works, and a "
-              "page says how the console is built."),
+    TEXT("console-files", console_files, "/usr/share/amm/console", 1, PATH_MAX_HERE,
+         "Folder with the console's files, read at the start. Without it the API works, and a "
+         "page says how the console is built."),
     LISTEN("gateways", parse_gateways,
            "ADDRESS:PORT of check-ins, enrolment and time. Without any: [::]:8443."),
     FILE_TEXT("gateways-certificate", gateways_certificate, "",
@@ -138,6 +147,17 @@ static const struct amm_conf_key keys[] = {
     SECONDS("login-idle", login_idle, "30m", 60, 604800,
             "A login ends when nothing was asked for so long."),
     SECONDS("login-life", login_life, "12h", 300, 2592000, "A login ends after this in any case."),
+    SECONDS("keep-events", keep_events, "90d", 0, KEEP_MAX,
+            "Events of gateways are kept so long. 0 (here and below): for ever."),
+    SECONDS("keep-stats", keep_stats, "30d", 0, KEEP_MAX,
+            "Stats over time, for charts: about 5 kB a gateway and day."),
+    SECONDS("keep-parameter-history", keep_parameters, "730d", 0, KEEP_MAX,
+            "Who changed which parameter."),
+    SECONDS("keep-identities", keep_identities, "800d", 0, KEEP_MAX,
+            "Certificates of gateways, from their end: one that slept may renew up to 400 days "
+            "after it."),
+    SECONDS("keep-audit", keep_audit, "1095d", 0, KEEP_MAX,
+            "The audit log. Where the rest of its chain begins is noted."),
     NUMBER("api-rate", api_rate, "6000", 0, 1000000,
            "Requests a minute of one login or API token. 0: no limit."),
     NUMBER("login-rate", login_rate, "20", 1, 100000,
@@ -156,6 +176,15 @@ static const struct amm_conf_key keys[] = {
     TEXT("credentials-key", credentials_key, "", 0, PATH_MAX_HERE,
          "File with the key that seals the credentials of gateways' pages in the database; made if "
          "it is missing. Backups do not have it. Empty: credentials.key beside the database."),
+    {"remote-access", "listen", AMM_CONF_LIST, 0, 0, 0, NULL, NULL, false,
+     "Where browsers find remote sessions: for the console's Content-Security-Policy.",
+     parse_remote},
+    {"remote-access", "domain", AMM_CONF_STRING, AT(remote_domain), 1, 200, NULL, "gw.localhost",
+     false, "Likewise: the domain of their host names.", NULL},
+    {"remote-access", "port", AMM_CONF_NUMBER, AT(remote_port), 0, 65535, NULL, "0", false,
+     "Likewise: the port in their links. 0: that of `listen`.", NULL},
+    {"remote-access", "certificate", AMM_CONF_STRING, AT(remote_certificate), 0, 0, NULL, "", true,
+     "Likewise: with one, links are https.", NULL},
     {"remote-access", "socket", AMM_CONF_STRING, AT(remote_socket), 1, SOCKET_PATH_MAX, NULL,
      "/run/amm/remote.sock", false, "Where amm-proxyd asks.", NULL},
     {"remote-access", "idle", AMM_CONF_DURATION, AT(remote_idle), 30, 86400, NULL, "15m", false,

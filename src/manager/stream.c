@@ -178,6 +178,19 @@ void stream_publish(struct manager *m, const struct access_object *scope, const 
     json_decref(data);
 }
 
+static const char reset[] = "event: reset\ndata: {}\n\n";
+
+void stream_reset(struct manager *m)
+{
+    for (struct listener **at = &m->stream->listeners; *at != NULL;) {
+        if ((*at)->has_begun && !send_text(*at, reset, sizeof reset - 1)) {
+            remove_listener(m, at);
+        } else {
+            at = &(*at)->next;
+        }
+    }
+}
+
 /* ---- the beginning of a stream ---- */
 
 /* Where to go on: false if the id is of another run, or too old. */
@@ -197,7 +210,6 @@ static bool find_last(const struct stream *stream, const char *id, uint64_t *las
 static void begin(struct manager *m, struct listener *listener)
 {
     static const char hello[] = ": ammd\nretry: 3000\n\n";
-    static const char reset[] = "event: reset\ndata: {}\n\n";
     struct stream *stream = m->stream;
     uint64_t at = stream->last;
     listener->has_begun = true;

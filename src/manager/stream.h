@@ -13,6 +13,8 @@
  * nobody listens: ask stream_is_heard first if making `data` costs something. */
 void stream_publish(struct manager *m, const struct access_object *scope, const char *kind,
                     json_t *data);
+/* Tells all listeners that too much has changed: they read what they show again. */
+void stream_reset(struct manager *m);
 bool stream_is_heard(const struct manager *m);
 
 /* ---- core, front.c and the route ---- */

@@ -4,6 +4,7 @@
 #include "manager/audit.h"
 #include "manager/audit_chain.h"
 #include "manager/limits.h"
+#include "manager/retention.h"
 #include "manager/timers.h"
 #include "sqlite.h"
 
@@ -259,6 +260,56 @@ static void refusals_are_kept_and_lost_batches_leave_no_gap(void **state)
     assert_true(check.is_whole);
 }
 
+/* Who polls what he may not see is noted once a minute. */
+static void the_same_refusal_is_noted_once(void **state)
+{
+    struct api_world *w = *state;
+    struct audit_check before, after;
+    make_user(w, "anna", 1, ROLE_VIEWER, 1, 0);
+    struct caller anna = {.cookie = log_in(w, "anna")};
+    verify(w, &before);
+    for (unsigned i = 0; i < 50; i++) {
+        assert_int_equal(call(w, &anna, "GET", "/api/v1/users", NULL), 403);
+    }
+    assert_int_equal(call(w, &anna, "POST", "/api/v1/tenants", "{\"slug\":\"x\"}"), 403);
+    verify(w, &after);
+    assert_int_equal(after.rows, before.rows + 2);
+}
+
+static void age(struct manager *m, void *context)
+{
+    m->now.wall += *(const int64_t *)context;
+    assert_true(retention_audit(m));
+}
+
+/* What goes goes from the beginning, and the rest is a chain that says where it begins. */
+static void an_old_beginning_goes_and_the_rest_is_whole(void **state)
+{
+    struct api_world *w = *state;
+    struct audit_check check;
+    int64_t none = 0, later = 1000;
+    make_tenant(w, "t");
+    make_tenant(w, "u");
+    make_tenant(w, "v");
+    w->config.keep_audit = 500;
+    assert_true(core_unit(&w->m, age, &none));
+    verify(w, &check);
+    assert_int_equal(check.before, 0);
+    assert_true(core_unit(&w->m, age, &later));
+    verify(w, &check);
+    assert_true(check.is_whole);
+    assert_int_equal(check.before, 2); /* never the last one */
+    assert_int_equal(check.rows, 1);
+    assert_true(core_unit(&w->m, age, &later));
+    verify(w, &check);
+    assert_true(check.is_whole);
+    assert_int_equal(check.rows, 2); /* with the note of it */
+    run_sql(w, "DELETE FROM audit WHERE id = 3");
+    verify(w, &check);
+    assert_false(check.is_whole);
+    assert_int_equal(check.broken_at, 3);
+}
+
 static void hostile_text_stays_in_its_row(void **state)
 {
     struct api_world *w = *state;
@@ -413,6 +464,8 @@ int main(void)
         TEST(a_full_disk_is_said_and_is_over),
         TEST(the_chain_shows_what_was_done_to_it),
         TEST(refusals_are_kept_and_lost_batches_leave_no_gap),
+        TEST(the_same_refusal_is_noted_once),
+        TEST(an_old_beginning_goes_and_the_rest_is_whole),
         TEST(hostile_text_stays_in_its_row),
         TEST(a_text_that_was_cut_in_a_character_is_shown),
         cmocka_unit_test(timers_fire_in_order_and_once),

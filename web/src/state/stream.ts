@@ -32,7 +32,11 @@ function take(message: ToTab): void {
     return;
   }
   if (typeof data !== 'object' || data === null) return;
-  for (const handler of [...handlers]) handler({ kind: message.event.kind, data: data as Record<string, unknown> });
+  // Gateways come in groups; here each of them is an event.
+  const { kind } = message.event;
+  const items = kind === 'gateways' ? (data as { items?: unknown }).items : undefined;
+  const events = Array.isArray(items) ? items.map((one) => ({ kind: 'gateway', data: one as Record<string, unknown> })) : [{ kind, data: data as Record<string, unknown> }];
+  for (const event of events) for (const handler of [...handlers]) handler(event);
 }
 
 /** Without SharedWorker (Chrome on Android): the tab that gets the lock holds the connection for all. */
