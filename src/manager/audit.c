@@ -7,11 +7,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { DETAIL_MAX = 1000 };
+enum { DETAIL_MAX = 1000, REFUSED = 256 };
 #define SAY_EVERY (86400 * AMM_SECOND)
 
 struct audit {
-    int64_t id; /* of the last row */
+    struct {
+        struct audit_refusal refusal;
+        amm_time until;
+    } refused[REFUSED]; /* the last of each slot */
+    int64_t id;         /* of the last row */
     uint8_t hash[AUDIT_HASH];
     struct manager_timer say;
 };
@@ -122,4 +126,20 @@ bool audit_add(struct manager *m, const struct audit_entry *entry)
     audit->id = row.id;
     memcpy(audit->hash, hash, sizeof hash);
     return true;
+}
+
+bool audit_is_repeated(struct manager *m, const struct audit_refusal *refusal)
+{
+    uint64_t hash = ((uint64_t)refusal->user * 31 + (uint64_t)refusal->credential) * 31 +
+                    (uintptr_t)refusal->route / 64;
+    struct audit *audit = m->audit;
+    size_t i = hash % REFUSED;
+    const struct audit_refusal *last = &audit->refused[i].refusal;
+    if (last->user == refusal->user && last->credential == refusal->credential &&
+        last->route == refusal->route && m->now.mono < audit->refused[i].until) {
+        return true;
+    }
+    audit->refused[i].refusal = *refusal;
+    audit->refused[i].until = amm_time_after(m->now.mono, 60 * AMM_SECOND);
+    return false;
 }

@@ -20,3 +20,10 @@ struct audit_entry {
 
 /* False if the store refused: then the unit must fail. */
 bool audit_add(struct manager *m, const struct audit_entry *entry);
+
+/* Who was refused what (route). True if the same was asked in the minute before. */
+struct audit_refusal {
+    int64_t user, credential;
+    const void *route;
+};
+bool audit_is_repeated(struct manager *m, const struct audit_refusal *refusal);

@@ -322,27 +322,9 @@ static bool is_audited(const struct job *job)
  * would fill the disk. Wrong logins are limited by their rate. */
 static bool is_repeated_refusal(const struct job *job)
 {
-    enum { SLOTS = 256, MINUTE = 60 };
-    static struct {
-        int64_t user, credential, at;
-        const struct route *route;
-    } seen[SLOTS]; /* fleet thread */
-    uint64_t hash = ((uint64_t)job->actor.user * 31 + (uint64_t)job->actor.credential) * 31 +
-                    (uintptr_t)job->route / sizeof(struct route);
-    size_t i = hash % SLOTS;
-    int64_t now = job->m->now.mono / AMM_SECOND;
-    if (job_part(job)->status != 403 || job->actor.user == 0) {
-        return false;
-    }
-    if (seen[i].route == job->route && seen[i].user == job->actor.user &&
-        seen[i].credential == job->actor.credential && now - seen[i].at < MINUTE) {
-        return true;
-    }
-    seen[i].user = job->actor.user;
-    seen[i].credential = job->actor.credential;
-    seen[i].at = now;
-    seen[i].route = job->route;
-    return false;
+    const struct audit_refusal refusal = {job->actor.user, job->actor.credential, job->route};
+    return job_part(job)->status == 403 && job->actor.user != 0 &&
+           audit_is_repeated(job->m, &refusal);
 }
 
 void job_audit(struct job *job, int64_t tenant, const char *object, const char *format, ...)
