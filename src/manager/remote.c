@@ -299,7 +299,7 @@ static bool is_moved(struct manager *m, const struct remote_session *session,
     if (session->kind != AMM_PROXY_PAGE) {
         return false;
     }
-    remote_page_judge(m, gateway, &target);
+    remote_page_place(m, gateway, &target);
     return target.port != 0 && (target.port != session->port || target.scheme != session->scheme);
 }
 
@@ -557,8 +557,7 @@ static bool prepare(struct manager *m, char *error, size_t room)
     return remote_link_prepare(&prepared, m->config, error, room);
 }
 
-/* Those that lived when ammd stopped; whether they still may, the first tick says. */
-static bool load(struct manager *m, char *error, size_t room)
+static bool load_sessions(struct manager *m)
 {
     bool ok = true;
     struct amm_rows *rows = amm_store_query(m->store, AMM_SQL_REMOTE_LIVE, AMM_WITHOUT);
@@ -567,15 +566,34 @@ static bool load(struct manager *m, char *error, size_t room)
         if (session != NULL) {
             remote_session_of_row(rows, session);
             session->wait_until = session->opened_at + REMOTE_WAIT_MORE + 2 * FLEET_INTERVAL;
-            ok = put_memory(m->remote, session);
         }
-        ok &= session != NULL;
+        ok = session != NULL && put_memory(m->remote, session);
     }
-    ok &= amm_rows_end(rows) == AMM_STORE_OK;
-    if (!ok) {
-        snprintf(error, room, "the remote sessions cannot be read: %s", amm_store_error(m->store));
+    return amm_rows_end(rows) == AMM_STORE_OK && ok;
+}
+
+/* The number of rows is written now and then only: the rows themselves know better. */
+static bool count_requests(struct manager *m)
+{
+    enum amm_store_result result = AMM_STORE_OK;
+    for (size_t i = 0; i < m->remote->n && result == AMM_STORE_OK; i++) {
+        struct remote_session *session = m->remote->by_id[i];
+        int64_t last = 0;
+        result = amm_store_number(m->store, AMM_SQL_REMOTE_REQUEST_LAST,
+                                  AMM_WITH(amm_number(session->id)), &last);
+        session->noted = (uint64_t)last > session->noted ? (uint64_t)last : session->noted;
     }
-    return ok;
+    return result == AMM_STORE_OK;
+}
+
+/* Those that lived when ammd stopped; whether they still may, the first tick says. */
+static bool load(struct manager *m, char *error, size_t room)
+{
+    if (load_sessions(m) && count_requests(m)) {
+        return true;
+    }
+    snprintf(error, room, "the remote sessions cannot be read: %s", amm_store_error(m->store));
+    return false;
 }
 
 static void stop(struct manager *m)

@@ -189,9 +189,11 @@ uint16_t remote_relay_port(const struct fleet_gateway *gateway)
 
 /* Scheme and port come from what the gateway reports or, for a router without software of ours,
  * from its record: never from a request. */
-static void find_place(const struct fleet_gateway *gateway, const struct remote_page *page,
+void remote_page_place(const struct manager *m, const struct fleet_gateway *gateway,
                        struct remote_target *out)
 {
+    const struct remote_page *page = find(m->remote, gateway->id);
+    *out = (struct remote_target){.state = REMOTE_PAGE_READY};
     out->scheme = AMM_PROXY_HTTPS;
     switch ((enum fleet_kind)gateway->kind) {
     case FLEET_OURS:
@@ -251,8 +253,7 @@ void remote_page_judge(struct manager *m, const struct fleet_gateway *gateway,
     const struct remote_page *page = find(m->remote, gateway->id);
     struct requirement found[FEATURES];
     struct tunnel_up up;
-    *out = (struct remote_target){.state = REMOTE_PAGE_READY};
-    find_place(gateway, page, out);
+    remote_page_place(m, gateway, out);
     requirements_of(m->fleet, gateway, m->now.wall, found);
     const struct requirement *needed = &found[FEATURE_PAGE];
     if (!fleet_gateway_is_admitted(gateway)) {

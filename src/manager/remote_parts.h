@@ -119,6 +119,9 @@ struct remote_target {
 };
 void remote_page_judge(struct manager *m, const struct fleet_gateway *gateway,
                        struct remote_target *out);
+/* Only scheme and port of it. */
+void remote_page_place(const struct manager *m, const struct fleet_gateway *gateway,
+                       struct remote_target *out);
 /* The port of the relay in our own gateway; 0: it has none. */
 uint16_t remote_relay_port(const struct fleet_gateway *gateway);
 struct amm_address remote_inner_address(uint32_t ip, uint16_t port);
