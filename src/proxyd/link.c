@@ -34,6 +34,7 @@ struct link {
     bool was_synced;      /* ever */
     amm_time lost;        /* when it was */
     amm_time next_try, next_batch;
+    uint64_t dropped; /* rows of the record that were told of as lost */
     struct packet *first, *last;
     unsigned n_packets;
     unsigned n_ends; /* ended here, and still alive in what ammd tells: told again with each list */
@@ -374,11 +375,23 @@ static void try_to_connect(struct link *link)
     send_message(link, &message);
 }
 
+/* Rows that nobody will ever see: said once for each time. */
+static void tell_dropped(struct link *link)
+{
+    uint64_t dropped = record_dropped(link->proxyd->record);
+    if (dropped != link->dropped) {
+        amm_log(AMM_LOG_WARNING, "record-lost",
+                amm_field_number("requests", (int64_t)(dropped - link->dropped)));
+        link->dropped = dropped;
+    }
+}
+
 static void send_batches(struct link *link)
 {
     struct proxyd *proxyd = link->proxyd;
     struct amm_proxy_message *message = &link->message;
     link->next_batch = amm_time_after(proxyd->now.mono, BATCH_EVERY_MS * AMM_MILLISECOND);
+    tell_dropped(link);
     memset(message, 0, sizeof *message);
     message->type = AMM_PROXY_REQUESTS_ARE;
     while (link->first == NULL && link->watch.fd >= 0 &&

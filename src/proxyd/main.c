@@ -173,6 +173,8 @@ static bool shrink(struct program *program, char *error, size_t room)
         }
         if (netns >= 0) {
             close(netns);
+            program->proxyd.has_home =
+                proxyd_find_home(config->namespace_name, &program->proxyd.home);
         }
         probes_allow(program->user.gid);
         if (!amm_privileges_drop(&program->user, error, room)) {
@@ -354,7 +356,7 @@ static int run(const struct proxyd_config *config)
         fprintf(stderr, "amm-proxyd: %s\n", error);
     }
     free_parts(&program);
-    return ok ? EXIT_STOPPED : EXIT_FAILED;
+    return ok && !program.proxyd.lost_home ? EXIT_STOPPED : EXIT_FAILED;
 }
 
 static bool load(struct proxyd_config *config, const char *file)

@@ -30,6 +30,11 @@ struct probes;
 struct record;
 struct sessions;
 
+/* A network namespace: device and inode of its file. */
+struct proxyd_home {
+    uint64_t device, inode;
+};
+
 struct proxyd {
     const struct proxyd_config *config;
     struct amm_loop *loop;
@@ -45,7 +50,11 @@ struct proxyd {
     struct probes *probes;
     unsigned n_ready; /* of this turn */
     struct amm_ready ready[AMM_LOOP_READY];
+    bool has_home; /* the tunnels have a namespace of their own */
+    struct proxyd_home home;
+    amm_time next_look;
     bool stopping;
+    bool lost_home; /* the namespace was made anew: only a new start leads into it */
 };
 
 /* A descriptor in the loop: embedded in what owns it; `ready` is called in each turn in which it

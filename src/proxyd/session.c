@@ -99,7 +99,6 @@ static struct session *add(struct sessions *sessions, const struct amm_proxy_ses
     struct session **head = bucket(sessions, about->label);
     int64_t ago = now.wall - about->last_at;
     session->idle_from = now.mono - (ago > 0 && ago < 86400 ? ago : 0) * AMM_SECOND;
-    session->born = now.mono;
     session->next = *head;
     *head = session;
     session->after = sessions->first;
@@ -222,14 +221,6 @@ struct session *sessions_unnamed(struct sessions *sessions)
         session = session->after;
     }
     return session;
-}
-
-void sessions_each(struct sessions *sessions, void (*visit)(void *context, struct session *session),
-                   void *context)
-{
-    for (struct session *session = sessions->first; session != NULL; session = session->after) {
-        visit(context, session);
-    }
 }
 
 size_t sessions_count(const struct sessions *sessions)

@@ -17,15 +17,13 @@ struct sessions;
 struct session {
     struct amm_proxy_session about;
     struct translate_names names;
-    struct flow *flows; /* of flow.c: its connections, cut by flows_cut */
-    unsigned n_flows;   /* of flow.c: at most FLOWS_PER_SESSION */
-    amm_time idle_from; /* when something was last asked */
-    amm_time told;      /* when ammd was last told (ACTIVE) */
-    amm_time born;
+    struct flow *flows;              /* of flow.c: its connections, cut by flows_cut */
+    unsigned n_flows;                /* of flow.c: at most FLOWS_PER_SESSION */
+    amm_time idle_from;              /* when something was last asked */
+    amm_time told;                   /* when ammd was last told (ACTIVE) */
     struct amm_address entered_from; /* the browser */
     uint8_t spent[AMM_PROXY_HASH];   /* the ticket that was used last */
     bool entered;                    /* a cookie was given */
-    bool entering;                   /* an assertion is under way */
     bool page_ended;                 /* our own gateway has said that it ended the session */
     bool seen;                       /* named since WELCOME */
     struct session *next;            /* in its bucket */
@@ -67,9 +65,6 @@ amm_time sessions_deadline(const struct sessions *sessions, struct amm_now now);
 void sessions_unname(struct sessions *sessions);
 struct session *sessions_unnamed(struct sessions *sessions);
 
-/* For each, in no order; `visit` must not remove. */
-void sessions_each(struct sessions *sessions, void (*visit)(void *context, struct session *session),
-                   void *context);
 size_t sessions_count(const struct sessions *sessions);
 
 /* True if the request carries the session's cookie. Constant time for the secret. */

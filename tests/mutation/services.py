@@ -412,7 +412,6 @@ TABLE = [
         ("session->about.has_ticket && wall", "wall"),
         ("wall <= session->about.ticket_until &&", "true &&"),
         ("if (ok || wall > session->about.ticket_until) {", "if (wall > session->about.ticket_until) {"),
-        ("session->about.has_cookie && i < request->fields.n", "i < request->fields.n"),
         ("a->epoch == b->epoch &&", "true &&"),
         ("a->gateway == b->gateway &&", "true &&"),
         ("amm_address_equal(&a->address, &b->address) &&", "true &&"),

@@ -10,7 +10,7 @@ import threading
 import time
 
 import pytest
-from lab import wait
+from lab import run, wait
 from proxy import (ASSERTION, BASIC, DOMAIN, ENTERED, HTTPS, KEY, RESULT, TEST, Proxy, Remote, address,
                    new_label, optional, text, until_closed)
 
@@ -326,6 +326,15 @@ def test_the_test_of_a_page(proxy):
     proxy.in_namespace("ip", "route", "add", "blackhole", "10.4.160.0/24")
     steps = ask(4, ("10.4.160.7", 9443), milliseconds=500)
     assert steps["ping"][0] == 2 and steps["tcp"][0] == 2
+
+
+def test_it_ends_when_the_namespace_is_made_anew(proxy):
+    run("ip", "netns", "delete", proxy.namespace)
+    assert proxy.process.poll() is None  # the tunnels may come back
+    run("ip", "netns", "add", proxy.namespace)
+    assert proxy.process.wait(20) == 1
+    assert "namespace-replaced" in proxy.log.read_text()
+    proxy.start()
 
 
 def test_another_certificate(secure):
