@@ -101,7 +101,7 @@ const struct ctl_command ctl_threshold_commands[] = {
      .request = &(const struct ctl_request){"POST", "/api/v1/thresholds", add_parameters,
                                             threshold_columns, NULL, NULL}},
     {.name = "set",
-     .usage = "ID [--label L] [--stat S] " OPTIONS "  change one; null takes a condition away",
+     .usage = "ID [--label L] [--stat S] [options of add]  change one; null takes a condition away",
      .request = &(const struct ctl_request){"PATCH", "/api/v1/thresholds/{}", set_parameters,
                                             threshold_columns, NULL, NULL}},
     {.name = "remove",
@@ -109,8 +109,7 @@ const struct ctl_command ctl_threshold_commands[] = {
      .request = &(const struct ctl_request){"DELETE", "/api/v1/thresholds/{}", one, NULL, NULL,
                                             "removed"}},
     {.name = "preview",
-     .usage = "STAT [--tenant T] [--group PATH | --gateway NAME] " OPTIONS
-              "  how many gateways would meet it now",
+     .usage = "STAT [place and options of add]  how many gateways would meet it now",
      .request = &(const struct ctl_request){"POST", "/api/v1/thresholds/preview",
                                             preview_parameters, preview_columns, NULL, NULL}},
     {.name = NULL},

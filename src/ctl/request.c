@@ -233,7 +233,7 @@ static bool add_to_body(struct making *making, const struct ctl_parameter *p, co
         json = json_integer(seconds);
     } else if (p->value == CTL_JSON) {
         json_error_t error;
-        json = json_loads(value, JSON_REJECT_DUPLICATES, &error);
+        json = json_loads(value, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
         if (!json) {
             making->status =
                 (enum ctl_exit)ctl_fail(CTL_USAGE, "%s: no JSON: %s", p->name, error.text);

@@ -1,6 +1,7 @@
 /* /api/v1/thresholds */
 #include "fleet_module.h"
 #include "gateway_filters.h"
+#include "manager/stream.h"
 #include "thresholds.h"
 
 #include <stdio.h>
@@ -163,9 +164,15 @@ static bool take_place(struct job *job, enum access_action action, struct thresh
     return job_demand(job, action, &place, member);
 }
 
+/* For the audit log, and for whoever shows columns. */
 static void audit(struct job *job, const struct threshold *threshold, const char *what)
 {
     char object[THRESHOLD_LABEL_MAX + 40];
+    struct access_object place;
+    if (place_of(job->m, threshold, &place)) {
+        stream_publish(job->m, &place, "threshold",
+                       json_pack("{s:o, s:s}", "id", job_json_id(threshold->id), "change", what));
+    }
     snprintf(object, sizeof object, "threshold %lld %s", (long long)threshold->id,
              threshold->label);
     job_audit(job, threshold->tenant, object, "%s", what);

@@ -5,6 +5,7 @@
 #include "io/log.h"
 #include "manager/directory.h"
 #include "manager/events.h"
+#include "manager/history.h"
 
 #include <stdio.h>
 
@@ -124,6 +125,7 @@ static void take_request(struct manager *m, const struct amm_proxy_request *requ
     session->requests++;
     session->bytes_in += request->bytes_in;
     session->bytes_out += request->bytes_out;
+    history_traffic(m, session->gateway, HISTORY_PAGE, request->bytes_in + request->bytes_out);
     remote->n_requests++;
     if (manager_store_state(m) != AMM_STORE_OK ||
         remote_request_insert(m, session, ++session->noted, request) != AMM_STORE_OK) {
