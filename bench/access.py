@@ -33,8 +33,8 @@ class Access:
         self.browsers, self.socket = f"127.0.0.1:{free_port()}", self.folder / "remote.sock"
         certificate, key = self.folder / "cert.pem", self.folder / "key.pem"
         subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
-                        key, "-out", certificate, "-days", "2", "-subj", "/CN=*.gw.localhost", "-addext",
-                        "subjectAltName=DNS:*.gw.localhost"], check=True, capture_output=True)
+                        key, "-out", certificate, "-days", "2", "-subj", "/CN=*.localhost", "-addext",
+                        "subjectAltName=DNS:*.localhost"], check=True, capture_output=True)
         self.config = self.folder / "amm.conf"
         self.config.write_text(f"""\
 isolation-namespace = no

@@ -232,7 +232,7 @@ static void ask(struct browser *browser, const char *path)
     uint8_t bytes[512];
     struct amm_writer fields = amm_writer(bytes, sizeof bytes);
     label_of(browser->session, label);
-    snprintf(text, sizeof text, "%s.gw.localhost", label);
+    snprintf(text, sizeof text, "%s.localhost", label);
     amm_http_write_field(&fields, "Host", amm_view_str(text));
     snprintf(text, sizeof text, "__Host-amm-remote=%s", load.cookie);
     amm_http_write_field(&fields, "Cookie", amm_view_str(text));

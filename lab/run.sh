@@ -221,7 +221,6 @@ metrics = 127.0.0.1:9480
 
 [remote-access]
 listen = 127.0.0.1:8081
-domain = gw.localhost
 socket = $PWD/$run/remote.sock
 CONF
 }
@@ -291,7 +290,7 @@ lab_block() {
   amm is running.        Ctrl-C stops all of it.
 
   API                    http://localhost:8080/api/v1, check-ins and enrolment on port 8443
-  Pages of gateways      http://SESSION.gw.localhost:8081, opened from the console
+  Pages of gateways      http://SESSION.localhost:8081, opened from the console
   Log in as              admin, $password
   Tunnel ports           1190-1193, UDP and TCP, on every address of this machine
   Virtual gateways       $gateways, each behind its own NAT (logs: var/gateways/*/*.log)

@@ -179,7 +179,7 @@ static const struct amm_conf_key keys[] = {
     {"remote-access", "listen", AMM_CONF_LIST, 0, 0, 0, NULL, NULL, false,
      "Where browsers find remote sessions: for the console's Content-Security-Policy.",
      parse_remote},
-    {"remote-access", "domain", AMM_CONF_STRING, AT(remote_domain), 1, 200, NULL, "gw.localhost",
+    {"remote-access", "domain", AMM_CONF_STRING, AT(remote_domain), 1, 200, NULL, "localhost",
      false, "Likewise: the domain of their host names.", NULL},
     {"remote-access", "port", AMM_CONF_NUMBER, AT(remote_port), 0, 65535, NULL, "0", false,
      "Likewise: the port in their links. 0: that of `listen`.", NULL},

@@ -90,10 +90,11 @@ static const struct amm_conf_key keys[] = {
      "ADDRESS:PORT for browsers. Without any: [::]:8444 with a certificate, 127.0.0.1:8081 without "
      "one.",
      parse_listen},
-    {"remote-access", "domain", AMM_CONF_STRING, AT(domain), 1, 200, NULL, "gw.localhost", false,
+    {"remote-access", "domain", AMM_CONF_STRING, AT(domain), 1, 200, NULL, "localhost", false,
      "Domain of the remote sessions: `*.DOMAIN` must lead here in the DNS. Not the console's own "
-     "name, nor one that shares cookies with it. Names below `localhost` lead to the browser's own "
-     "machine without any DNS.",
+     "name, nor one that shares cookies with it; best one that is a public suffix to browsers, so "
+     "that no gateway's page can set a cookie for another's (doc/remote-access.md). Names below "
+     "`localhost` are that, and lead to the browser's own machine without any DNS.",
      check_domain},
     {"remote-access", "port", AMM_CONF_NUMBER, AT(port), 0, 65535, NULL, "0", false,
      "Port in the links, if something in front of amm-proxyd has another one. 0: that of the first "

@@ -50,7 +50,7 @@ export class ConsoleServer {
 
   /** Where pages of gateways are: another site than the console, as in the field. */
   get gatewayOrigin() {
-    return `http://abcdefghijklmnopqrstuvwxyz.gw.localhost:${this.http.address().port}`;
+    return `http://abcdefghijklmnopqrstuvwxyz.localhost:${this.http.address().port}`;
   }
 
   stop() {
@@ -242,7 +242,7 @@ export class ConsoleServer {
       return;
     }
     response.writeHead(200, {
-      'Content-Type': types[name.split('.').pop()], 'Content-Encoding': 'gzip', 'Content-Security-Policy': policy(`http://*.gw.localhost:${this.http.address().port}`),
+      'Content-Type': types[name.split('.').pop()], 'Content-Encoding': 'gzip', 'Content-Security-Policy': policy(`http://*.localhost:${this.http.address().port}`),
       'X-Content-Type-Options': 'nosniff', 'Cross-Origin-Opener-Policy': 'same-origin', 'Referrer-Policy': 'no-referrer', 'Cache-Control': 'no-store',
     }).end(bytes);
   }

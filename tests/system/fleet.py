@@ -86,8 +86,12 @@ class FleetServer:
             database = {self.data}/fleet.db
             backups = {self.data}/backups
             socket = {self.sockets}/ammd.sock
-        """) + textwrap.dedent(manager) + f"\n[remote-access]\nsocket = {self.sockets}/remote.sock\n")
-        self.cad = self.manager = self.tunneld = None
+        """) + textwrap.dedent(manager) + textwrap.dedent(f"""
+            [remote-access]
+            listen = 127.0.0.1:8081
+            socket = {self.sockets}/remote.sock
+        """))
+        self.cad = self.manager = self.tunneld = self.proxyd = None
 
     # ---- programs
 
@@ -111,6 +115,9 @@ class FleetServer:
 
     def start_tunneld(self):
         self.tunneld = self.begin("amm-tunneld", lambda _: self.ctl("tunnel", "status", check=False).returncode == 0)
+
+    def start_proxyd(self):
+        self.proxyd = self.begin("amm-proxyd", lambda process: "event=manager-ready" in process.log)
 
     def serves(self):
         try:
@@ -174,7 +181,7 @@ class FleetServer:
     def story(self, gateway=None):
         """The logs, for a test that has failed."""
         processes = [self.cad, self.manager, self.tunneld] + ([gateway.process] if gateway else [])
-        return "\n".join(f"--- {p.log_path.name}\n{p.log[-2500:]}" for p in processes if p)
+        return "\n".join(f"--- {p.log_path.name}\n{p.log[-2500:]}" for p in [*processes, self.proxyd] if p)
 
     def fetch(self, name, path="/login", user=PROXY_UID, address=None, timeout=5):
         """The status of a page of a gateway, asked from the tunnels' namespace as `user`; None: no answer."""

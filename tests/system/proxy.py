@@ -23,7 +23,7 @@ HTTP, HTTPS = 1, 2
 NO_CREDENTIALS, ASSERTION, BASIC = range(3)
 ENDS = {1: "idle", 2: "life", 3: "left", 4: "closed", 5: "logout", 6: "rights", 7: "removed", 8: "tunnel", 9: "gateway",
         10: "unused", 11: "unknown"}
-DOMAIN = "gw.localhost"
+DOMAIN = "localhost"
 HERE = pathlib.Path(__file__).parent
 
 

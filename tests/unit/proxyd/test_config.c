@@ -24,7 +24,7 @@ static void test_defaults(void **state)
     assert_true(load(""));
     assert_string_equal(amm_address_text(&config.listen.at[0], text), "127.0.0.1:8081");
     assert_int_equal(config.port, 8081);
-    assert_string_equal(config.domain, "gw.localhost");
+    assert_string_equal(config.domain, "localhost");
     assert_string_equal(config.user, "amm-proxyd");
     assert_string_equal(config.assertion_key, "/etc/amm/pki/remote-access.key");
     assert_true(load("pki = /x\nproxy-user = 7\n[remote-access]\ncertificate = c\nkey = k\n"
