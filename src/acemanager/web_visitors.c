@@ -100,7 +100,6 @@ static void visit_line(json_t *table, const struct web_call *call, const struct 
     time_cell(line, v->since, call);
     web_cell(line, v->who.name);
     mono_cell(line, v->who.from);
-    web_cell(line, web_role_name(v->who.role));
     mono_cell(line, what_of(v));
     if (v->until == 0) {
         web_cell(line, "still here");
@@ -109,7 +108,7 @@ static void visit_line(json_t *table, const struct web_call *call, const struct 
     }
     web_cell(line, web_end_words(v->end));
     if (v->target[0]) {
-        snprintf(text, sizeof text, "%s in, %s out", web_bytes(v->in, in), web_bytes(v->out, out));
+        snprintf(text, sizeof text, "%s / %s", web_bytes(v->in, in), web_bytes(v->out, out));
     }
     web_cell_number(line, v->target[0] ? text : "–");
 }
@@ -119,7 +118,7 @@ static void card_visits(json_t *view, const struct web_call *call, size_t most)
     const struct web_visits *visits = &call->pages->visits;
     json_t *card = web_card(view, "more", "visits", "Remote visits");
     json_t *table =
-        web_table(card, "Remote visits", "Came|Operator|From|Role|Reached|Until|Ended by|#Relayed");
+        web_table(card, "Remote visits", "Came|Operator|From|Reached|Until|Ended by|#In / out");
     json_object_set_new(card, "wide", json_true());
     for (size_t i = visits->n; i > 0 && visits->n - i < most; i--) {
         visit_line(table, call, &visits->at[i - 1]);
@@ -129,7 +128,7 @@ static void card_visits(json_t *view, const struct web_call *call, size_t most)
     }
     if (visits->error[0]) {
         web_format(card, "text", "The log is in memory only: %s.", visits->error);
-    } else if (visits->n > most) {
+    } else if (most < WEB_VISITS) {
         web_action_link(card, "admin/visits", "All remote visits");
     }
 }

@@ -104,6 +104,27 @@ export const tests = {
     equal(told, 'sets=1 activations=1 reboots=0 resets=0 checkins=0', 'what the gateway was told');
   },
 
+  async 'acemanager: who is here through the server is seen and can be ended'(browser, program) {
+    const told = await withGateway(program, 'busy', async (gateway) => {
+      const page = await open(browser, gateway);
+      await logIn(page, gateway);
+      await page.waitForSelector('text=Maria Schmidt is on this page from 198.51.100.7, through the server, as user');
+      const here = page.locator('section', { has: page.locator('h2', { hasText: 'Remote visitors' }) });
+      equal(await here.locator('tbody tr').count(), 2, 'visits under way');
+      await page.click('text=All remote visits');
+      await page.waitForSelector('text=Otto Maier');
+      await page.goto(gateway.base + '/wan');
+      await page.click('text=End remote session');
+      await page.waitForSelector('text=The remote session of Maria Schmidt has ended.');
+      equal(await page.locator('text=is on this page').count(), 0, 'notes afterwards');
+      await page.goto(gateway.base + '/admin/visits');
+      await page.waitForSelector('text=ended here');
+      equal(page.sins.join('\n'), '', 'sins');
+      await page.context().close();
+    });
+    equal(told, 'sets=0 activations=0 reboots=0 resets=0 checkins=1', 'what the gateway was told');
+  },
+
   async 'acemanager: leaving with changes is asked about'(browser, program) {
     await withGateway(program, 'busy', async (gateway) => {
       const page = await open(browser, gateway);

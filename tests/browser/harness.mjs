@@ -92,4 +92,4 @@ export async function logIn(page, gateway) {
 }
 
 export const pages = ['status', 'wan', 'lan', 'security', 'services/msci', 'services/time', 'applications', 'admin/password',
-  'admin/diagnostics', 'admin/reboot', 'admin/reset'];
+  'admin/diagnostics', 'admin/visits', 'admin/reboot', 'admin/reset'];

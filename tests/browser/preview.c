@@ -4,9 +4,9 @@
  *
  * https://127.0.0.1:PORT until it is stopped; FOLDER/page-label has the password. SIGUSR1: the
  * tunnel is down from now on. What the core was told is printed when it ends. */
-#include "acemanager/pages.h"
-#include "support/fake_core.h"
 #include "io/clock.h"
+#include "support/fake_core.h"
+#include "web.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -35,6 +35,39 @@ static void down(struct ace_core *core, int64_t wall)
     core->clock.source = AMM_CLOCK_NONE;
     snprintf(core->clock.words, sizeof core->clock.words,
              "clock is 1970-01-01: waiting for time (NTP, GPS, cellular or server)");
+}
+
+static uint32_t visit(struct ace_pages *pages, const struct web_visitor *who, const char *target,
+                      int64_t ago)
+{
+    struct amm_now then = amm_now();
+    then.wall -= ago;
+    return web_visits_begin(&pages->visits, who, target, then);
+}
+
+/* One operator who is here by page and relay, and two who were. */
+static void visitors(struct ace_pages *pages, const char *name)
+{
+    char token[WEB_TOKEN_TEXT];
+    struct amm_now now = amm_now();
+    const struct amm_address server = {.ip = {10, 4, 32, 1}, .family = AMM_FAMILY_IPV4};
+    struct web_visitor who = {.from = "198.51.100.7",
+                              .label = "abcdefghijklmnopqrstuvwx27",
+                              .role = WEB_USER,
+                              .epoch = ace_tunnel_epoch(pages->core)};
+    snprintf(who.name, sizeof who.name, "Otto Maier");
+    uint32_t number = visit(pages, &who, "", 90000);
+    web_visits_end(&pages->visits, number, WEB_END_IDLE,
+                   (struct amm_now){now.mono, now.wall - 88000});
+    snprintf(who.name, sizeof who.name, "%s", name);
+    number = visit(pages, &who, "192.168.13.100:80", 3000);
+    web_visits_find(&pages->visits, number)->in = 48123;
+    web_visits_find(&pages->visits, number)->out = 7123456;
+    web_visits_end(&pages->visits, number, WEB_END_LEFT,
+                   (struct amm_now){now.mono, now.wall - 1200});
+    number = visit(pages, &who, "", 310);
+    web_session_open_remote(&pages->sessions, &who, &server, now, token)->visit = number;
+    visit(pages, &who, "gateway:22", 120);
 }
 
 static void serve(struct ace_core *core)
@@ -73,6 +106,8 @@ int main(int argc, char **argv)
     if (argc > 3 && strcmp(argv[3], "hostile") == 0) {
         fake_core_hostile(&core);
     }
+    core.has_remote_key = true;
+    core.tunnel.client.epoch = 7;
     fake_core_set(&core, AMM_MSCI_HTTPS_PORT, argv[2]);
     signal(SIGTERM, note);
     signal(SIGINT, note);
@@ -82,6 +117,11 @@ int main(int argc, char **argv)
     if (!pages) {
         fprintf(stderr, "preview: %s\n", error);
         return 1;
+    }
+    if (argc > 3 && strcmp(argv[3], "busy") == 0) {
+        visitors(pages, "Maria Schmidt");
+    } else if (argc > 3 && strcmp(argv[3], "hostile") == 0) {
+        visitors(pages, "\"'><script>alert(1)</script><img src=x onerror=alert(1)>");
     }
     serve(&core);
     ace_pages_free(pages);

@@ -190,6 +190,26 @@ static void cas_are_taken_by_pin_then_by_name(void **state)
     end();
 }
 
+/* What makes it true that an operator can be signed in after a power cut, too. */
+static void the_remote_access_key_is_kept_and_forgotten_with_the_identity(void **state)
+{
+    (void)state;
+    uint8_t key[AMM_REMOTE_KEY] = {1, 2, 3, [31] = 9};
+    begin(71);
+    assert_false(identity.has_remote_key);
+    assert_true(ace_identity_take_remote_key(&identity, key, error, sizeof error));
+    key[0] = 7; /* another one takes its place */
+    assert_true(ace_identity_take_remote_key(&identity, key, error, sizeof error));
+    ace_identity_close(&identity);
+    assert_true(ace_identity_open(&identity, &power.files, power.folder, error, sizeof error));
+    assert_true(identity.has_remote_key);
+    assert_memory_equal(identity.remote_key, key, sizeof key);
+    assert_true(ace_identity_forget(&identity, error, sizeof error));
+    assert_true(ace_identity_open(&identity, &power.files, power.folder, error, sizeof error));
+    assert_false(identity.has_remote_key);
+    end();
+}
+
 static void forgetting_leaves_nothing(void **state)
 {
     (void)state;
@@ -211,6 +231,7 @@ int main(void)
         cmocka_unit_test(a_certificate_for_another_key_is_refused),
         cmocka_unit_test(a_renewal_is_whole_over_power_cuts),
         cmocka_unit_test(cas_are_taken_by_pin_then_by_name),
+        cmocka_unit_test(the_remote_access_key_is_kept_and_forgotten_with_the_identity),
         cmocka_unit_test(forgetting_leaves_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
