@@ -280,6 +280,18 @@ static void test_what_is_not_named_ends(void **state)
     assert_int_equal(ask_with("GET /", ""), 404);
 }
 
+/* Nothing is known yet: not that there is no such session, but that it cannot be said. */
+static void test_before_ammd(void **state)
+{
+    (void)state;
+    rig_open(&rig);
+    assert_int_equal(ask("GET /", ""), 503);
+    assert_non_null(strstr(got.all, "Retry-After: "));
+    rig_ask(&rig, "POST /.amm/enter", HOST, "", rig_ticket(), &got);
+    assert_int_equal(got.status, 503);
+    rig_close(&rig);
+}
+
 static void test_long_lost_ammd(void **state)
 {
     (void)state;
@@ -334,6 +346,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_life_ends, open_rig, close_rig),
         cmocka_unit_test_setup_teardown(test_lost_ammd, open_rig, close_rig),
         cmocka_unit_test_setup_teardown(test_what_is_not_named_ends, open_rig, close_rig),
+        cmocka_unit_test(test_before_ammd),
         cmocka_unit_test_setup_teardown(test_long_lost_ammd, open_rig, close_rig),
         cmocka_unit_test_setup_teardown(test_malformed_message_ends_the_connection, open_rig,
                                         close_rig),
