@@ -1,6 +1,6 @@
 // A real ammd on loopback with the console's files and a made-up fleet, for the tests of the pages that need one.
 import { execFileSync, spawn } from 'node:child_process';
-import { chmodSync, chownSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { fail } from './harness.mjs';
 
 const top = join(dirname(fileURLToPath(import.meta.url)), '../..');
-const NOBODY = 65534;
+const NOBODY = 65534; // Debian's nobody and nogroup
 
 function freePort() {
   return new Promise((resolve) => {
@@ -20,8 +20,8 @@ function freePort() {
 }
 
 export class Ammd {
-  /** `build`: folder with the programs; `gateways`: how many the fleet has (bench/fleet_fixture.c), in groups of 1000. */
-  static async start({ build = join(top, 'build'), gateways = 0 } = {}) {
+  /** `build`: folder with the programs; `fixture`: so many gateways that have checked in (bench/fleet_fixture.c). */
+  static async start({ build = process.env.AMM_BUILD ?? join(top, 'build'), fixture = 0 } = {}) {
     const ammd = new Ammd();
     ammd.build = build;
     ammd.folder = mkdtempSync(join(tmpdir(), 'amm-console-'));
@@ -44,14 +44,19 @@ console-files = ${join(top, 'web/dist')}
 gateways = 127.0.0.1:${ammd.gatewayPort}
 metrics = 127.0.0.1:${ammd.metrics}
 api-rate = 0
+[cad]
+user = daemon
+socket = ${ammd.folder}/cad.sock
+state = ${ammd.folder}/cad
 `);
+    await ammd.runCad();
     await ammd.run(); // the first start makes the database, and tells the password
     ammd.password = /^ {4}(\S+)$/m.exec(ammd.output)?.[1] ?? fail(`no password: ${ammd.output}`);
-    if (gateways > 0) {
+    if (fixture > 0) {
       await ammd.end();
       const database = join(ammd.folder, 'db');
-      execFileSync(ammd.program('fleet_fixture'), [join(database, 'fleet.db'), join(ammd.folder, 'pki'), String(gateways), '0', join(ammd.folder, 'certificates')]);
-      for (const name of ['', ...readdirSync(database)]) chownSync(join(database, name), NOBODY, NOBODY + (existsSync('/etc/debian_version') ? 0 : 0));
+      execFileSync(ammd.program('fleet_fixture'), [join(database, 'fleet.db'), join(ammd.folder, 'pki'), String(fixture), '0', join(ammd.folder, 'certificates')]);
+      for (const name of ['', ...readdirSync(database)]) chownSync(join(database, name), NOBODY, NOBODY);
       await ammd.run();
     }
     return ammd;
@@ -72,6 +77,20 @@ api-rate = 0
     }
   }
 
+  /** Without it there are no tokens and no connection files. */
+  async runCad() {
+    let said = '';
+    this.cad = spawn(this.program('amm-cad'), ['--config', join(this.folder, 'amm.conf')]);
+    await new Promise((resolve, reject) => {
+      this.cad.stderr.on('data', (text) => {
+        said += text;
+        if (said.includes('event=ready')) resolve();
+      });
+      this.cad.on('exit', (code) => reject(new Error(`amm-cad ended with ${code}: ${said}`)));
+    });
+    this.cad.removeAllListeners('exit');
+  }
+
   async end() {
     this.process.kill('SIGTERM');
     return this.ended;
@@ -79,6 +98,8 @@ api-rate = 0
 
   async stop() {
     const code = await this.end();
+    this.cad.kill('SIGTERM');
+    await new Promise((resolve) => (this.cad.exitCode === null && this.cad.signalCode === null ? this.cad.on('exit', resolve) : resolve()));
     rmSync(this.folder, { recursive: true, force: true });
     if (code !== 0) fail(`ammd ended with ${code}: ${this.output}`);
   }
@@ -105,6 +126,17 @@ api-rate = 0
     return text === '' ? undefined : JSON.parse(text);
   }
 
+  /** Groups and gateways, as somebody who has not enrolled them yet would make them. */
+  async addGateways(count) {
+    const group = await this.ask('POST', '/groups', { name: 'Buses' });
+    for (let from = 0; from < count; from += 1000) {
+      const gateways = Array.from({ length: Math.min(1000, count - from) }, (_, i) => ({
+        name: `bus-${String(from + i).padStart(5, '0')}`, serial: `N72${String(1000000 + from + i)}` }));
+      await this.ask('POST', '/gateways', { group: group.id, gateways });
+    }
+    return group;
+  }
+
   /** A browser context that is logged in. */
   async context(browser, options = {}) {
     const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, ...options });
@@ -113,5 +145,3 @@ api-rate = 0
     return context;
   }
 }
-
-export { readFileSync };

@@ -110,6 +110,7 @@ export function Table<T>(props: TableProps<T>) {
   const [from, to] = virtual ? [first, last] : [0, rows.length];
   const at = Math.min(active, Math.max(0, rows.length - 1));
   const wantsFocus = useRef(false);
+  const [, redraw] = useState(0);
 
   useEffect(() => {
     if (virtual && to >= rows.length - 10 && rows.length < (props.total ?? 0)) props.onMore?.();
@@ -125,6 +126,7 @@ export function Table<T>(props: TableProps<T>) {
     const next = Math.max(0, Math.min(rows.length - 1, index));
     wantsFocus.current = true;
     setActive(next);
+    redraw((n) => n + 1); // also if it was the active one: it gets the focus
     if (virtual) scrollToRow(scroller.current, next, height, head);
     props.onActive?.(rows[next] ?? null);
   };
