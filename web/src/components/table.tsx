@@ -118,8 +118,10 @@ export function Table<T>(props: TableProps<T>) {
   useEffect(() => props.onRange?.(from, to), [from, to]);
   useEffect(() => {
     if (!wantsFocus.current) return;
+    const row = body.current?.querySelector<HTMLElement>('tr[tabindex="0"]');
+    if (!row) return; // far away: it is drawn when the scroller is there
     wantsFocus.current = false;
-    body.current?.querySelector<HTMLElement>('tr[tabindex="0"]')?.focus({ preventScroll: virtual === true });
+    row.focus({ preventScroll: virtual === true });
   });
 
   const go = (index: number) => {
