@@ -440,6 +440,9 @@ static void test_upgrades(void **state)
     parse_request("GET /ws", "");
     assert_int_equal(send_response(&names, "101 Switching Protocols", agree),
                      TRANSLATE_BAD_UPGRADE);
+    parse_request("GET /ws", "Upgrade: websocket"); /* named, not asked for */
+    assert_int_equal(send_response(&names, "101 Switching Protocols", agree),
+                     TRANSLATE_BAD_UPGRADE);
     assert_int_equal(send_response(&names, "407 Proxy Authentication Required", ""),
                      TRANSLATE_NO_PROXY);
 }
