@@ -41,10 +41,11 @@ static json_t *tenant_json(const struct fleet_tenant *tenant, bool is_admin)
     json_t *body = json_pack("{s:o, s:s, s:s}", "id", job_json_id(tenant->id), "slug", tenant->slug,
                              "title", tenant->title);
     if (is_admin) {
-        json_object_update_new(body, json_pack("{s:I, s:I, s:I}", "created_at",
+        json_object_update_new(body, json_pack("{s:I, s:I, s:I, s:o}", "created_at",
                                                (json_int_t)tenant->created_at, "gateways",
                                                (json_int_t)tenant->n_gateways, "gateways_max",
-                                               (json_int_t)tenant->gateways_max));
+                                               (json_int_t)tenant->gateways_max, "tunnel_policy",
+                                               tunnel_policy_json(tenant->root)));
     }
     return body;
 }
