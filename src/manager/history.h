@@ -13,7 +13,7 @@
 enum {
     HISTORY_PER_SECOND = 200,    /* five times as many while more than 20 000 wait */
     HISTORY_TRAFFIC_EVERY = 900, /* seconds */
-    HISTORY_MEMORY = 64 << 20,   /* of what waits; beyond it samples are dropped and counted */
+    HISTORY_MEMORY = 32 << 20,   /* of what waits; beyond it samples are dropped and counted */
 };
 
 extern const struct manager_module history_module;

@@ -8,6 +8,7 @@
 #include "manager/job_parts.h"
 #include "manager/limits.h"
 #include "manager/stream.h"
+#include "manager/thresholds.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,6 +32,7 @@ static unsigned answers;
 static void tidy(void)
 {
     static const char *const endings[] = {"", "-wal", "-shm", ".lock"};
+    threshold_module.stop(&m);
     m.directory = directory_free(m.directory);
     m.fleet = fleet_free(m.fleet);
     m.audit = audit_free(m.audit);
@@ -59,6 +61,7 @@ static void start(struct manager *manager, void *context)
     m.fleet = fleet_load(m.store, m.now.wall, error, sizeof error);
     m.directory = directory_new(manager, error, sizeof error);
     DEMAND(m.limits && m.stream && m.audit && m.fleet && m.directory);
+    DEMAND(threshold_module.start(manager, error, sizeof error));
     DEMAND(directory_user_add(manager, &what, &id) == AMM_STORE_OK);
     DEMAND(directory_binding_add(manager, directory_user(m.directory, id), &viewer, &binding) ==
            AMM_STORE_OK);
@@ -120,7 +123,9 @@ static bool is_ours(const struct route *route)
 {
     static const char *const nouns[] = {"/api/v1/log",    "/api/v1/me",     "/api/v1/users",
                                         "/api/v1/tokens", "/api/v1/tenant", "/api/v1/groups",
-                                        "/api/v1/audit",  "/api/v1/server", "/api/v1/openapi.json"};
+                                        "/api/v1/audit",  "/api/v1/server", "/api/v1/openapi.json",
+                                        "/api/v1/tree",   "/api/v1/dash",   "/api/v1/thresholds",
+                                        "/api/v1/search"};
     for (size_t i = 0; i < sizeof nouns / sizeof nouns[0]; i++) {
         if (strncmp(route->path, nouns[i], strlen(nouns[i])) == 0) {
             return true;
