@@ -3,6 +3,7 @@
 
 #include "domain/msci.h"
 #include "manager/fleet_module.h"
+#include "manager/remote_parts.h"
 #include "manager/tunnel_parts.h"
 
 #include <stdio.h>
@@ -411,6 +412,11 @@ static bool goes_in_stages(const struct fleet_gateway *gateway)
             (gateway->kind != FLEET_OPENVPN && gateway->first_checkin != 0));
 }
 
+bool import_is_visited(struct manager *m, const struct fleet_gateway *gateway)
+{
+    return m->remote != NULL && remote_count_gateway(m->remote, gateway->id, true) > 0;
+}
+
 static void take_port(struct judging *j, const struct amm_sheet_cell *cell, const char *value)
 {
     struct import_plan *plan = j->plan;
@@ -430,6 +436,10 @@ static void take_port(struct judging *j, const struct amm_sheet_cell *cell, cons
     }
     plan->port = port;
     plan->is_move = goes_in_stages(plan->gateway);
+    if (plan->is_move && import_is_visited(j->m, plan->gateway)) {
+        append_text(j, "A remote session is open on it. The move waits until it ends.");
+        j->is_check = true;
+    }
 }
 
 static bool judge_value(struct judging *j, const struct amm_msci *msci)

@@ -8,7 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { FIRST = 1, SECOND = 10, SHARE = 20, ENOUGH = 95, LOOKED_AT = 20000 };
+enum { FIRST = 1, SECOND = 10, SHARE = 20, ENOUGH = 95, LOOKED_AT = 20000, VISITED_MAX = 1000 };
+
+#define VISITED "A remote session is open on it. The move waits until it ends."
 
 static bool write_move(struct manager *m, const struct import *import, uint32_t row,
                        enum row_move move, int64_t at, const char *text)
@@ -45,6 +47,9 @@ static enum step order(struct manager *m, struct import *import, const struct or
     if (gateway == NULL) {
         return import_refused(import, move->row, "The gateway is gone.", 404);
     }
+    if (import_is_visited(m, gateway)) {
+        return import_refused(import, move->row, VISITED, 409);
+    }
     /* One that is down cannot show that it is back: it moves, and nobody waits for it. */
     int64_t at = gateway->tunnel.up_port != 0 ? m->now.wall : -m->now.wall;
     bool is_there = gateway->tunnel.port == move->to;
@@ -76,13 +81,16 @@ enum step import_moves_step(struct manager *m, struct import *import)
     return found ? order(m, import, &move) : STEP_NONE;
 }
 
-/* A place that is not free yet may be so once others have left: the row waits for another stage. */
+/* A place that is not free yet may be so once others have left, and a remote session ends: the row
+ * waits for another stage. */
 bool import_move_failed(struct manager *m, struct import *import)
 {
     bool is_full = strstr(import->failed_text, " is full") != NULL;
+    bool is_visited = strcmp(import->failed_text, VISITED) == 0;
     import->stage_blocked += is_full;
-    if (!write_move(m, import, import->failed_row, is_full ? MOVE_WAITING : MOVE_FAILED,
-                    m->now.wall, import->failed_text)) {
+    if (!write_move(m, import, import->failed_row,
+                    is_full || is_visited ? MOVE_WAITING : MOVE_FAILED, m->now.wall,
+                    import->failed_text)) {
         return false;
     }
     import_count(m, import);
@@ -179,34 +187,53 @@ static uint32_t since_stage(struct manager *m, const struct import *import, enum
 
 /* ---- stages ---- */
 
-static uint32_t stage_size(const struct import *import)
+static uint32_t stage_size(const struct import *import, uint32_t stage)
 {
     uint32_t total = 0;
     for (unsigned i = MOVE_WAITING; i < MOVES; i++) {
         total += import->moves[i];
     }
     uint32_t share = (total + SHARE - 1) / SHARE;
-    return import->stage == 1 ? FIRST : import->stage == 2 ? SECOND : share > 0 ? share : 1;
+    return stage == 1 ? FIRST : stage == 2 ? SECOND : share > 0 ? share : 1;
 }
 
-/* The next rows that wait become those to be ordered. */
+/* The rows that are to be ordered next: the first that wait and that nobody is on the page of. How
+ * many; SIZE_MAX: the store said no. */
+static size_t choose(struct manager *m, const struct import *import, uint32_t *out, size_t room)
+{
+    size_t n = 0;
+    struct amm_rows *rows =
+        amm_store_query(m->store, AMM_SQL_IMPORT_MOVES,
+                        AMM_WITH(amm_number(import->id), amm_number(MOVE_WAITING),
+                                 amm_number((int64_t)room + VISITED_MAX)));
+    while (n < room && amm_rows_next(rows)) {
+        const struct fleet_gateway *gateway =
+            fleet_gateway_find(m->fleet, amm_rows_number(rows, 1));
+        if (gateway == NULL || !import_is_visited(m, gateway)) {
+            out[n++] = (uint32_t)amm_rows_number(rows, 0);
+        }
+    }
+    return amm_rows_end(rows) == AMM_STORE_OK ? n : SIZE_MAX;
+}
+
 static bool begin_stage(struct manager *m, struct import *import)
 {
-    int64_t last = 0;
-    import->stage++;
-    struct amm_rows *rows = amm_store_query(
-        m->store, AMM_SQL_IMPORT_MOVES,
-        AMM_WITH(amm_number(import->id), amm_number(MOVE_WAITING), amm_number(stage_size(import))));
-    while (amm_rows_next(rows)) {
-        last = amm_rows_number(rows, 0);
+    uint32_t stage = import->stage + 1;
+    size_t room = stage_size(import, stage);
+    uint32_t *chosen = calloc(room, sizeof *chosen);
+    size_t n = chosen != NULL ? choose(m, import, chosen, room) : SIZE_MAX;
+    bool ok = n != SIZE_MAX;
+    for (size_t i = 0; ok && i < n; i++) {
+        ok = write_move(m, import, chosen[i], MOVE_NEXT, 0, "");
     }
-    bool ok = amm_rows_end(rows) == AMM_STORE_OK &&
-              amm_store_run(m->store, AMM_SQL_IMPORT_MOVES_NEXT,
-                            AMM_WITH(amm_number(MOVE_NEXT), amm_number(import->id),
-                                     amm_number(MOVE_WAITING), amm_number(last))) == AMM_STORE_OK;
+    free(chosen);
+    if (!ok || n == 0) {
+        return ok; /* somebody is on the page of each of them: again in a second */
+    }
+    import->stage = stage;
     import->stage_at = m->now.wall;
     import->stage_ordered = import->stage_blocked = 0;
-    return ok && import_turn(m, import, IMPORT_APPLYING, PHASE_MOVES, NULL);
+    return import_turn(m, import, IMPORT_APPLYING, PHASE_MOVES, NULL);
 }
 
 static bool hold(struct manager *m, struct import *import, uint32_t failed, uint32_t counted)

@@ -197,6 +197,8 @@ struct import_plan {
 /* `actor` NULL: rights were judged before. False: out of memory. */
 bool import_plan(struct manager *m, const struct import *import, const struct actor *actor,
                  const struct amm_sheet_row *row, struct import_plan *plan);
+/* Somebody is on its page: a move would cut the remote session off. */
+bool import_is_visited(struct manager *m, const struct fleet_gateway *gateway);
 void import_plan_deinit(struct import_plan *plan);
 
 /* ---- imports_check.c ---- */
