@@ -1,6 +1,7 @@
 """A manager for one gateway, as doc/gateway-protocol.md says and as the test orders: keys by openssl, HTTPS by Python. It
 can lose answers, lie about the time, and answer anything. And a stand-in for ammer that only tells a state."""
 import base64
+import hashlib
 import http.server
 import json
 import os
@@ -96,6 +97,7 @@ class Manager:
         self.hash, self.seq, self.events = "", 0, []
         self.stats, self.parameters = {}, {}
         self.tunnel = None
+        self.remote_key = None                 # 32 bytes, told to who asks
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         chain = pki.path("chain.pem")
         chain.write_text(pki.read("manager.crt") + pki.read("server-ca.crt"))
@@ -221,6 +223,9 @@ class Manager:
             answer["events"] = self.events[-1]["id"]
         if self.tunnel:
             answer["tunnel"] = self.tunnel["hash"]
+        asked = message.get("remote_access_key")
+        if self.remote_key and asked not in (None, hashlib.sha256(self.remote_key).hexdigest()[:16]):
+            answer["remote_access_key"] = base64.b64encode(self.remote_key).decode()
         if self.operations:
             answer["operations"] = self.operations
         self.revision = message.get("revision", self.revision) if is_new else self.revision

@@ -1,5 +1,6 @@
 """The gateway's core against a manager that the test orders (fake_manager.py): enrolment, clock, check-ins, operations,
 what survives a kill. All on loopback; no tun, no namespace."""
+import hashlib
 import json
 import os
 import pathlib
@@ -93,6 +94,20 @@ def test_forged_times_are_refused(manager, gateway, forge):
     status = gateway.status()
     assert not status["clock"]["trusted"] and status["clock"]["time"] < 1000000
     assert "simpleenroll" not in manager.paths()
+
+
+def test_the_remote_access_key_is_learned_and_kept(manager, gateway):
+    kept = gateway.state / "remote-access.pub"
+    gateway.start()
+    assert checked_in(manager)[0]["remote_access_key"] == "" and not kept.exists()
+    manager.remote_key = bytes(range(32))
+    restart(gateway)
+    wait("the key is on disk", lambda: kept.exists() and kept.read_text() == manager.remote_key.hex() + "\n")
+    n = len(manager.checkins)
+    manager.remote_key = bytes(32)
+    restart(gateway)  # full: says which key it has
+    assert checked_in(manager, n + 1)[n]["remote_access_key"] == hashlib.sha256(bytes(range(32))).hexdigest()[:16]
+    wait("the other key is on disk", lambda: kept.read_text() == "00" * 32 + "\n")
 
 
 @pytest.mark.slow
