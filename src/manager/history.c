@@ -17,7 +17,7 @@ struct waiting {
     struct waiting *before, *behind; /* in its queue */
     struct queue *in;                /* NULL: it is in a unit that is not durable yet */
     int64_t gateway, hour;
-    amm_time since; /* in the queue */
+    amm_time since;     /* in the queue */
     int64_t sampled_at; /* wall seconds: one sample a second is enough */
     uint32_t len, room, leaving;
     uint64_t traffic[HISTORY_PURPOSES];
