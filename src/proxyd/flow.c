@@ -395,6 +395,7 @@ void flows_settings(struct flows *flows, struct amm_http_settings *settings)
     settings->drained = drained;
     settings->gone = gone;
     settings->context = flows;
+    settings->paced_pause = BROWSER_TIME * AMM_SECOND;
     free(flows->of_browser);
     flows->of_browser = calloc(settings->connections, sizeof(struct flow *));
     flows->n_browsers = flows->of_browser ? settings->connections : 0;

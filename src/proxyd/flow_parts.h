@@ -22,8 +22,9 @@ enum {
 
     /* seconds */
     CONNECT_TIME = 15,
-    ANSWER_TIME = 300, /* a router that writes its software answers when it has done so */
-    PAUSE_TIME = 60,   /* between two pieces of a body */
+    ANSWER_TIME = 300,  /* a router that writes its software answers when it has done so */
+    PAUSE_TIME = 60,    /* between two pieces of a body */
+    BROWSER_TIME = 300, /* a browser may ask where to save a download before it takes more */
     KEEP_TIME = 20,
     FRESH_TIME = 2, /* a request that cannot be repeated takes a kept connection only that long */
     BODY_RATE = 100 /* bytes a second: a gateway on the worst of mobile networks is faster */

@@ -113,12 +113,14 @@ TABLE = [
         ("*last = b < size ?", "*last = b <= size ?"),
         ("b < size ? size - b : 0", "size - b"),
     ]),
-    ("src/http/tls_verify.c", [HTTP + "tls"], [
+    ("src/http/tls_verify.c", [HTTP + "tls", HTTP + "client_pieces"], [
         ("expected->has_key_pin && !amm_equal_secret", "expected->has_key_pin && amm_equal_secret"),
         ("expected->has_key_pin && !amm_equal_secret(key, expected->key_pin, sizeof key)", "false"),
         ("(!amm_equal_secret(end->ca_key, expected->ca_pin, sizeof end->ca_key) ||", "(false ||"),
         ("X509_check_ca(ca) != 1", "false"),
-        ("&& end->expected->has_key_pin && !end->expected->has_ca_pin", "&& end->expected->has_key_pin"),
+        ("(expected->has_key_pin || expected->any_key) &&\n        !expected->has_ca_pin",
+         "(expected->has_key_pin || expected->any_key)"),
+        ("(expected->has_key_pin || expected->any_key) &&", ""),
         ("if (!end->expected->has_ca_pin) {", "if (false) {"),
         ("amm_ssl_check_role(chain, rules, &end->verdict) && check_server_name(chain, end)", "true"),
         ("&& check_server_name(chain, end)", ""),
@@ -153,7 +155,7 @@ TABLE = [
         ("return n >= server->settings.per_prefix;", "return false;"),
         ("connection_close(server, server->connections[server->idle_oldest]);",
          "connection_close(server, server->connections[server->idle_newest]);"),
-        ("!connection->stream_ended;", "true;"),
+        ("!connection->stream_ended);", "true);"),
     ]),
     ("src/http/server_input.c", [HTTP + "server", HTTP + "limits"], [
         ("request->length > connection->body_limit", "false"),
@@ -163,8 +165,32 @@ TABLE = [
         ("if (connection->is_idle) {", "if (true) {"),
     ]),
     ("src/http/server_connection.c", [HTTP + "server", HTTP + "limits"], [
-        ("amm_time_min(latest, amm_time_after(from, earned))", "latest"),
-        ("amm_time_min(latest, amm_time_after(from, earned))", "amm_time_after(from, earned)"),
+        ("amm_time_min(latest, amm_time_after(from == AMM_NEVER ? latest : from, more))", "latest"),
+        ("amm_time_min(latest, amm_time_after(from == AMM_NEVER ? latest : from, more))",
+         "amm_time_after(from == AMM_NEVER ? latest : from, more)"),
+    ]),
+    ("src/http/server_pieces.c", [HTTP + "pieces"], [
+        ("len < connection->credit ? len : connection->credit;", "len;"),
+        ("connection->credit -= bytes.len;", ""),
+        ("connection->in_len == connection->head_len;", "true;"),
+        ("if (connection->state != CONNECTION_WAITING) { /* an answer", "if (true) { /* an answer"),
+        ("bool reads = connection->body_open && connection->credit > 0;", "bool reads = connection->body_open;"),
+    ]),
+    ("src/http/server_output.c", [HTTP + "pieces"], [
+        ("order->body_len > connection->length_left ||", "false ||"),
+        ("(order->last && connection->length_left > 0)", "false"),
+        ("|| connection->is_http10) {\n        order_free(order);", ") {\n        order_free(order);"),
+    ]),
+    ("src/http/client.c", [HTTP + "client_pieces"], [
+        ("bytes.len <= client->out_left);", "true);"),
+        ("bool fits = bytes.len <= amm_http_client_room(client) &&", "bool fits = client->out_open &&"),
+    ]),
+    ("src/http/client_step.c", [HTTP + "client", HTTP + "client_pieces"], [
+        ("if (!client->may_upgrade) {", "if (false) {"),
+        ("client->state = CLIENT_KEY;", ""),
+        ("if (++client->interim > INTERIM_MAX) {", "if (false) {"),
+        ("client->body.framing == AMM_HTTP_TO_END &&", "true &&"),
+        ("client->in_by = amm_time_min(latest, amm_time_after(client->in_by, more));", "client->in_by = latest;"),
     ]),
     ("src/crypto/ssl_verify.c", [HTTP + "tls"], [
         ("X509_STORE_CTX_get_error_depth(chain) == 0 &&", ""),
@@ -427,6 +453,22 @@ TABLE = [
         ("amm_http_is(field(call, \"sec-fetch-dest\"), \"document\")", "true"),
         ("!translate_same(origin, \"null\")", "false"),
         ("if (is_forward != (session->about.kind == AMM_PROXY_FORWARD)) {", "if (false) {"),
+    ]),
+    ("src/proxyd/flow.c", [PROXY + "flow"], [
+        ("|| session->n_flows >= FLOWS_PER_SESSION) {", ") {"),
+        ("may_repeat || now < amm_time_after(flow->used, FRESH_TIME * AMM_SECOND);", "true;"),
+        ("            amm_http_cut(flows->proxyd->server, flow->ref);", ""),
+        ("if (flow->kept_until <= now) {", "if (false) {"),
+    ]),
+    ("src/proxyd/flow_answer.c", [PROXY + "flow", PROXY + "flow_odd"], [
+        ("flow->may_repeat && flow->was_used", "flow->was_used"),
+        ("!amm_equal_secret(session->about.pin, key, AMM_PROXY_HASH)", "false"),
+        ("if (amm_http_waiting(server, flow->ref) >= FLOW_AHEAD) {", "if (false) {"),
+        ("flow->session->about.credentials == AMM_PROXY_ASSERTION &&", "true &&"),
+    ]),
+    ("src/proxyd/flow_request.c", [PROXY + "flow"], [
+        ("if (session->about.relay.port == 0) {", "if (true) {"),
+        ("return request->framing == AMM_HTTP_NO_BODY && !request->upgrade &&", "return"),
     ]),
     ("src/proxyd/translate_cookie.c", [PROXY + "translate"], [
         ("part.len == 0 || is_ours(name_of(part))", "part.len == 0"),
