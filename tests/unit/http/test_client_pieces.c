@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "lab.h"
+#include "server_parts.h"
 
 #include "io/clock.h"
 #include "io/loop.h"
@@ -395,6 +396,43 @@ static void the_key_is_shown_before_the_request(void **state)
     lab_close(&lab);
 }
 
+/* Many small servers end TLS without a word, just by closing. */
+static void an_end_without_a_word_may_be_tolerated(void **state)
+{
+    (void)state;
+    for (int tolerant = 0; tolerant < 2; tolerant++) {
+        struct lab lab;
+        struct amm_http_settings settings = lab_settings(&lab);
+        struct amm_http_tls_settings tls = lab_server_tls(&pki);
+        tls.ca = NULL;
+        lab_open(&lab, &settings);
+        lab_listen(&lab, lab_tls(&tls));
+        struct amm_http_client_settings to = {
+            .address = lab.address,
+            .host = "router",
+            .server_name = "",
+            .first_use = true,
+            .tolerant_end = tolerant,
+            .tls = lab_tls(&(struct amm_http_tls_settings){.is_client = true})};
+        client = amm_http_client_new(&to, amm_now());
+        assert_true(amm_http_client_pipe(client));
+        assert_int_equal(lab_event(&lab, client).kind, AMM_HTTP_EVENT_KEY);
+        amm_http_client_trust(client);
+        assert_int_equal(lab_event(&lab, client).kind, AMM_HTTP_EVENT_UPGRADED);
+        lab_turn(&lab);
+        for (unsigned i = 0; i < lab.server->settings.connections; i++) {
+            if (lab.server->connections[i]) {
+                shutdown(lab.server->connections[i]->stream.fd, SHUT_WR);
+            }
+        }
+        assert_int_equal(lab_event(&lab, client).kind,
+                         tolerant ? AMM_HTTP_EVENT_DONE : AMM_HTTP_EVENT_FAILED);
+        client = amm_http_client_free(client);
+        amm_http_tls_unref(to.tls);
+        lab_close(&lab);
+    }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -409,6 +447,7 @@ int main(void)
         TEST(an_upgrade_becomes_a_pipe),
         TEST(a_pipe_needs_no_request),
         TEST(the_key_is_shown_before_the_request),
+        TEST(an_end_without_a_word_may_be_tolerated),
     };
     return cmocka_run_group_tests_name("http client pieces", tests, NULL, NULL);
 }

@@ -202,6 +202,15 @@ static void continue_is_said_when_something_is_taken(void **state)
     answer("ok");
     lab_expect(&lab, fd, "ok");
     assert_false(was_heard("100"));
+    /* Who did not wait for it needs none. */
+    lab_say(fd, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\na");
+    lab_until(&lab, &calls, 2);
+    amm_http_take(lab.server, ref, 2);
+    lab_say(fd, "b");
+    lab_until(&lab, &ends, 1);
+    answer("ok");
+    lab_expect(&lab, fd, "ok");
+    assert_false(was_heard("100"));
     close(fd);
 }
 
@@ -322,8 +331,9 @@ static void an_old_client_gets_a_stream_to_the_end(void **state)
     (void)state;
     int fd = lab_peer(&lab);
     lab_say(fd, "GET / HTTP/1.0\r\n\r\n");
-    begin_stream(&(struct amm_http_reply){.status = 200, .stream = true, .paced = true});
+    lab_turn(&lab);
     amm_http_inform(lab.server, ref, 103, amm_view_str("Link: x\r\n")); /* nothing for it */
+    begin_stream(&(struct amm_http_reply){.status = 200, .stream = true, .paced = true});
     amm_http_send(lab.server, ref, amm_view_str("hello"));
     amm_http_send(lab.server, ref, amm_view(NULL, 0));
     lab_expect_end(&lab, fd);

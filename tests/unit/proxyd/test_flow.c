@@ -230,7 +230,18 @@ static void a_kept_connection_that_was_closed_is_no_failure(void **state)
     close(second);
     lab_expect(browser, "HTTP/1.1 502");
     assert_false(lab_gateway_waits());
-    close(browser);
+    /* Not even without a body. */
+    int other = lab_browser();
+    lab_ask(other, 0, "GET /4", "");
+    int third = lab_gateway();
+    answer_hello(third);
+    lab_expect(other, "hello");
+    lab_ask(other, 0, "POST /reboot", "");
+    lab_expect(third, "POST /reboot ");
+    close(third);
+    lab_expect(other, "HTTP/1.1 502");
+    assert_false(lab_gateway_waits());
+    close(browser), close(other);
 }
 
 static void a_fresh_connection_that_breaks_is_a_failure(void **state)
