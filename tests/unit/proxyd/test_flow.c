@@ -2,7 +2,7 @@
 #include "flow_lab.h"
 
 #include "domain/assertion.h"
-#include "proxyd/flow.h"
+#include "proxyd/flow_parts.h"
 #include "proxyd/record.h"
 
 #include <errno.h>
@@ -676,6 +676,23 @@ static void a_kept_connection_is_not_kept_for_ever(void **state)
     close(browser), close(gateway);
 }
 
+static void what_cannot_be_repeated_takes_no_stale_connection(void **state)
+{
+    (void)state;
+    int browser = lab_browser();
+    lab_ask(browser, 0, "GET /", "");
+    int first = lab_gateway();
+    answer_hello(first);
+    lab_expect(browser, "hello");
+    flow_lab.sessions[0]->flows->used -= 5 * AMM_SECOND; /* the gateway may be about to close it */
+    lab_ask(browser, 0, "POST /", "");
+    int second = lab_gateway();
+    answer_hello(second);
+    assert_true(heard("POST / "));
+    lab_expect(browser, "hello");
+    close(browser), close(first), close(second);
+}
+
 static void the_gateway_may_end_the_session(void **state)
 {
     (void)state;
@@ -724,6 +741,7 @@ int main(void)
         TEST(a_byte_a_minute_is_too_slow),
         TEST(endless_heads_have_an_end),
         TEST(a_kept_connection_is_not_kept_for_ever),
+        TEST(what_cannot_be_repeated_takes_no_stale_connection),
         TEST(the_gateway_may_end_the_session),
     };
     return cmocka_run_group_tests_name("proxyd flow", tests, NULL, NULL);
