@@ -81,6 +81,7 @@ export function operationColumns(options: { withGateway: boolean; onChange: () =
       key: 'act',
       title: <span class="vh">Actions</span>,
       align: 'end',
+      pin: 'end',
       render: (one, tab) => (
         <>
           <Cancel operation={one} tab={tab} onChange={options.onChange} />

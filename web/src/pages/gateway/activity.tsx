@@ -65,6 +65,7 @@ export function Sessions({ sessions, mayOperate }: { sessions: Resource<List<Rem
       key: 'act',
       title: <span class="vh">Actions</span>,
       align: 'end',
+      pin: 'end',
       render: (one, tab) => one.state !== 'ended' && (mayOperate || one.operator === me.value?.name) && <Button kind="row" tabIndex={tab} busy={action.busy} onClick={() => void end(one)}>End</Button>,
     },
   ];
@@ -84,7 +85,7 @@ export function Sessions({ sessions, mayOperate }: { sessions: Resource<List<Rem
   );
 }
 
-const eventLamps: Record<string, LampState> = { 'tunnel-up': 'up', 'tunnel-down': 'down', late: 'degraded', 'on-time': 'up', clone: 'down', refused: 'down' };
+const eventLamps: Record<string, LampState> = { 'tunnel-up': 'up', 'tunnel-down': 'down', late: 'degraded', 'on-time': 'up', 'threshold-ok': 'up', 'threshold-warning': 'degraded', 'threshold-error': 'down', clone: 'down', refused: 'down' };
 
 export function Events({ gateway }: { gateway: GatewayWhole }) {
   const hasPosition = typeof gateway.stats['GPS Location-latitude'] === 'number'; // that card stands beside it

@@ -134,7 +134,7 @@ export default function GatewayPage({ params }: PageProps) {
   const id = params['id'] ?? '';
   const [isTesting, setTesting] = useState(query.value.get('do') === 'test');
   const isMine = (data: Record<string, unknown>) => data['id'] === id || data['gateway'] === id;
-  const gateway = useResource(`gateway ${id}`, (signal) => api.get<GatewayWhole>(`/gateways/${encodeURIComponent(id)}`, { signal }), (event) => (event.kind === 'gateway' || event.kind === 'tunnel') && isMine(event.data));
+  const gateway = useResource(`gateway ${id}`, (signal) => api.get<GatewayWhole>(`/gateways/${encodeURIComponent(id)}`, { signal }), (event) => ['gateway', 'tunnel', 'remote-session'].includes(event.kind) && isMine(event.data));
   const operations = useResource(
     `operations ${id}`,
     (signal) => api.get<List<Operation>>(`/gateways/${encodeURIComponent(id)}/operations`, { query: { limit: 10 }, signal }),
