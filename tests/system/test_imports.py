@@ -8,7 +8,9 @@ import subprocess
 
 import pytest
 
+from enrolling import UnixConnection, talk
 from manager import BIN, Client, Manager, wait
+from test_tunnel_manager import Pair, up
 
 ROWS = 10_000
 
@@ -170,3 +172,36 @@ def test_a_sheet_from_libreoffice(fleet, tmp_path):
     assert fleet.post(f"/api/v1/imports/{number}/apply", {"only_good": True}).status == 202
     assert until(fleet, number, "applied")["rows"]["applied"] == ROWS - 3
     assert values(fleet, "bus-100") == {60003: 900, 1154: "Bus 100"}
+
+
+@pytest.mark.slow
+def test_routers_move_in_stages_and_back(lab, tmp_path):
+    """Three of Debian's openvpn on ports of the balancer's choice: all come up on 1193, and go back when it is undone."""
+    pair = Pair(lab, tmp_path).start()
+    try:
+        routers = [up(pair, f"bus-{n}", n) for n in (1, 2, 3)]
+        content = sheet(["name", "10034"], *([f"bus-{n}", 1193] for n in (1, 2, 3)))
+        made = talk(UnixConnection(pair.manager.socket), "POST", "/api/v1/imports?filename=moves.csv&tenant=1", content,
+                    {"Content-Type": "application/octet-stream"})
+        assert made.status == 201, made
+        path = f"/imports/{made.json['id']}"
+
+        def reach(state):
+            wait(f"{state} of {path}", lambda: pair.ask("GET", path)["state"] == state, 90)
+            return pair.ask("GET", path)
+
+        ready = reach("ready")
+        assert ready["rows"]["change"] == 3
+        assert [p["in"] for p in ready["ports"]] == [0, 0, 0, 3] and sum(p["out"] for p in ready["ports"]) == 3
+        before = [pair.tunnel(gateway)["port"] for gateway, _ in routers]
+        pair.ask("POST", f"{path}/apply", {}, status=(202,))
+        done = reach("applied")
+        assert done["moves"]["back"] == 3 and done["moves"]["stage"] == 2, done
+        for gateway, client in routers:
+            assert pair.tunnel(gateway)["port"] == 1193 and client.running
+        pair.ask("POST", f"{path}/undo", {}, status=(202,))
+        reach("undone")
+        for (gateway, _), port in zip(routers, before):
+            pair.wait_for(gateway, state="up", port=port)
+    finally:
+        pair.stop()
