@@ -245,6 +245,7 @@ def test_a_restarted_engine_keeps_the_epoch_and_a_new_tunnel_has_another(world):
     assert world.look(cookie)[0] == 200
     wait("the new engine takes orders", lambda: world.server.ctl("tunnel", "kick", "bus-1", check=False).returncode == 0)
     wait("another tunnel", lambda: world.server.is_up("bus-1") and world.peer()["epoch"] != epoch, 40)
+    wait("the page is open", lambda: world.server.fetch("bus-1") == 200)  # where the gateway has seen the tunnel down
     assert world.refusal(world.assertion(epoch=epoch)) == "old-epoch"
     again = world.sign_in()  # at once: the gateway asks which tunnel it has
     assert world.is_over(cookie)
