@@ -57,7 +57,7 @@ async function withPage(browser, ammd, options, body) {
   try {
     await body(page).catch(async (error) => {
       await page.screenshot({ path: join(tmpdir(), 'amm-console-failed.png') }).catch(() => undefined);
-      throw new Error(`${error.message}\n${sins.join('\n')}`, { cause: error });
+      throw new Error(`${error.stack}\n${sins.join('\n')}`, { cause: error });
     });
     equal(sins.join('\n'), '', 'sins');
   } finally {
@@ -120,7 +120,7 @@ export const tests = {
         }
         await page.waitForFunction(() => document.querySelector('[role=grid]').getAttribute('aria-rowcount') === '8000');
         await page.waitForSelector('.table-count:text("8\u202f000")');
-        await page.waitForFunction(() => document.querySelector('tr.gap:last-child')?.offsetHeight > 7000 * 30); // all are read
+        await page.waitForFunction(() => document.querySelector('tr.gap:last-child')?.offsetHeight > 7950 * 30); // all are read
         await page.keyboard.press('End');
         await isAt('8000');
         await page.keyboard.press('Enter');
@@ -130,7 +130,7 @@ export const tests = {
         await page.waitForSelector('tbody .gateway-name');
         await page.fill('input[aria-label="Name, serial, address"]', 'bus-0004');
         await page.waitForSelector('.table-count:text("10 of 8\u202f000")');
-        await page.click('button:has-text("Tunnel") >> nth=-1');
+        await page.click('.chip-button:has-text("Tunnel")');
         await page.click('[role=menuitemradio]:has-text("up")');
         await page.waitForSelector('text=Nothing matches');
         if (!page.url().includes('tunnel=up')) fail('the filter is not in the address');

@@ -3,9 +3,10 @@ import { appendFileSync } from 'node:fs';
 import { tests as acemanager } from './acemanager.mjs';
 import { tests as console_ } from './console.mjs';
 import { tests as hostile } from './console_hostile.mjs';
+import { tests as pages } from './console_pages.mjs';
 import { launch } from './harness.mjs';
 
-const tests = { ...acemanager, ...console_, ...hostile };
+const tests = { ...acemanager, ...console_, ...hostile, ...pages };
 
 const [program, results] = process.argv.slice(2);
 const browser = await launch();

@@ -109,7 +109,7 @@ export function Table<T>(props: TableProps<T>) {
   const [first, last] = useVirtual(scroller, rows.length, height, 0);
   const [from, to] = virtual ? [first, last] : [0, rows.length];
   const at = Math.min(active, Math.max(0, rows.length - 1));
-  const wantsFocus = useRef(false);
+  const wanted = useRef<number | null>(null); // row that is to get the focus
   const [, redraw] = useState(0);
 
   useEffect(() => {
@@ -117,16 +117,16 @@ export function Table<T>(props: TableProps<T>) {
   }, [to, rows.length, props.total]);
   useEffect(() => props.onRange?.(from, to), [from, to]);
   useEffect(() => {
-    if (!wantsFocus.current) return;
-    const row = body.current?.querySelector<HTMLElement>('tr[tabindex="0"]');
+    if (wanted.current === null) return;
+    const row = body.current?.querySelector<HTMLElement>(`tr[aria-rowindex="${wanted.current + 1}"]`);
     if (!row) return; // far away: it is drawn when the scroller is there
-    wantsFocus.current = false;
+    wanted.current = null;
     row.focus({ preventScroll: virtual === true });
   });
 
   const go = (index: number) => {
     const next = Math.max(0, Math.min(rows.length - 1, index));
-    wantsFocus.current = true;
+    wanted.current = next;
     setActive(next);
     redraw((n) => n + 1); // also if it was the active one: it gets the focus
     if (virtual) scrollToRow(scroller.current, next, height, head);
