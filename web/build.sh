@@ -32,4 +32,9 @@ web_screenshots() {
   npm_install tests/browser
   mkdir -p doc/screenshots
   node tests/browser/screenshots.mjs doc/screenshots "$@"
+  [ $# -gt 0 ] && return
+  # the pages for many gateways: a real ammd with a fleet that the benches' fixture makes
+  build
+  compile build bench/fleet_fixture
+  node tests/browser/screenshots_pages.mjs doc/screenshots
 }
