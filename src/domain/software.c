@@ -158,12 +158,12 @@ static bool take_value(const struct line *line, void *into, const char *text)
     size_t len = 0;
     switch (line->form) {
     case FORM_NAME:
-        return take_text(at, text, is_name(text, strlen(text), line->most));
+        return take_text(at, text, is_name(text, strlen(text), (size_t)line->most));
     case FORM_VERSION:
-        return take_text(at, text, is_version(text, line->most));
+        return take_text(at, text, is_version(text, (size_t)line->most));
     case FORM_OLDEST:
         return strcmp(text, "any") == 0 ? take_text(at, "", true)
-                                        : take_text(at, text, is_version(text, line->most));
+                                        : take_text(at, text, is_version(text, (size_t)line->most));
     case FORM_NUMBER32:
         if (!take_number(&number, text, line->most)) {
             return false;
@@ -178,7 +178,7 @@ static bool take_value(const struct line *line, void *into, const char *text)
         return true;
     case FORM_HEX:
         return strlen(text) == 2 * line->most && strpbrk(text, "ABCDEF") == NULL &&
-               amm_unhex((uint8_t *)at, line->most, text);
+               amm_unhex((uint8_t *)at, (size_t)line->most, text);
     case FORM_KEY:
         return amm_base64_decode((uint8_t *)at, 32, &len, amm_view_str(text), AMM_BASE64) &&
                len == 32;
@@ -192,7 +192,7 @@ static bool take_value(const struct line *line, void *into, const char *text)
     case FORM_MODELS:
         return take_models(into, text);
     case FORM_COMMENT:
-        return take_text(at, text, is_printable(text, line->most));
+        return take_text(at, text, is_printable(text, (size_t)line->most));
     }
     return false;
 }
@@ -224,7 +224,7 @@ static void write_value(struct amm_writer *w, const struct line *line, const voi
         amm_write_text(w, "%" PRIu64, *(const uint64_t *)(const void *)at);
         break;
     case FORM_HEX:
-        amm_hex(text, amm_view(at, line->most));
+        amm_hex(text, amm_view(at, (size_t)line->most));
         amm_write_str(w, text);
         break;
     case FORM_KEY:
