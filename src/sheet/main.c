@@ -110,6 +110,11 @@ static void read_one(int file, int rows)
 int main(void)
 {
     int fds[2], got;
+    struct stat stat;
+    if (fstat(SERVER, &stat) != 0 || !S_ISSOCK(stat.st_mode)) {
+        fputs("amm-sheet: ammd starts this program, to read sheets that were uploaded\n", stderr);
+        return 2;
+    }
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (close_range(3, ~0u, 0) != 0 || !become_nobody()) {
         return EXIT_FAILURE;
