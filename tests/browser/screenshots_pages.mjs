@@ -36,7 +36,7 @@ const pictures = [
 
 async function upload(ammd) {
   const rows = ['Serial,10034,Note'];
-  for (let i = 0; i < 7000; i++) rows.push(`BN${String(i).padStart(10, '0')},${i % 30 === 0 ? 1192 : i % 701 === 4 ? 1194 : ''},${i % 97 === 5 ? '=A1&B1' : `line ${i % 12}`}`);
+  for (let i = 0; i < 7000; i++) rows.push(`BN${String(i).padStart(10, '0')},${i % 30 === 0 ? 1190 : i % 701 === 4 ? 1194 : ''},${i % 97 === 5 ? '=A1&B1' : `line ${i % 12}`}`);
   await fetch(`${ammd.base}/api/v1/imports?filename=fleet-november.csv`, {
     method: 'POST', body: rows.join('\r\n'), headers: { Cookie: ammd.cookie, 'X-AMM-Request': '1', 'Content-Type': 'application/octet-stream' } });
 }

@@ -50,7 +50,8 @@ test('what apply would do, and why it cannot', () => {
   assert.equal(applyFault(sheet({}), true, true), null);
   const port = { port: 1192, now: 2000, in: 60, out: 0, after: 2060, limit: 2047, free_for_you: 47 };
   assert.equal(freeAfter(port), -13);
-  assert.match(applyFault(sheet({ ports: [port] }), true, true) ?? '', /1192/);
+  assert.equal(applyFault(sheet({ ports: [port] }), true, true), null); // the rows that go there are refused, the others are good
+  assert.match(applyFault(sheet({ rows: { ...sheet({}).rows, good: 0, new: 0 } }), true, true) ?? '', /nothing to change/);
 });
 
 test('steps, progress and stages', () => {

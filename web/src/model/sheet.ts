@@ -152,8 +152,6 @@ export function rowsToApply(sheet: Import, createUnknown: boolean): number {
 export function applyFault(sheet: Import, onlyGood: boolean, createUnknown: boolean): string | null {
   const bad = sheet.rows.bad;
   if (!onlyGood && bad > 0) return `Not possible while ${plural(bad, 'row is', 'rows are')} refused.`;
-  const over = sheet.ports.find((port) => port.after > port.limit || freeAfter(port) < 0);
-  if (over) return `Port ${over.port} would have ${number(over.after)} gateways; it has ${number(over.limit)} places.`;
   if (rowsToApply(sheet, createUnknown) === 0) return 'There is nothing to change.';
   return null;
 }

@@ -178,7 +178,7 @@ function Places({ sheet }: { sheet: Import }) {
     <Card title="Tunnel places after this sheet" flush>
       <Table label="Places per port" columns={columns} rows={sheet.ports} rowKey={(port) => String(port.port)} />
       <p class="card-note">
-        {over.length > 0 ? `Port ${over.map((port) => port.port).join(', ')} would not hold that many. Give some of these rows another port.`
+        {over.length > 0 ? `Port ${over.map((port) => port.port).join(', ')} would not hold that many: the rows that go there are refused. Give some of them another port.`
           : 'Your gateways, and what is free for you.'}
       </p>
     </Card>

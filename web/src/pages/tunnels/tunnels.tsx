@@ -10,6 +10,7 @@ import { Table, type Column } from '../../components/table';
 import { api } from '../../api/client';
 import type { RefusedJoin, TunnelStatus } from '../../api/shapes';
 import type { List, TunnelPort } from '../../api/types';
+import { sentence } from '../../model/sheet';
 import { say } from '../../state/messages';
 import { useAction, useResource } from '../../state/resource';
 import { may } from '../../state/session';
@@ -91,7 +92,7 @@ function Health({ status }: { status: TunnelStatus }) {
     <>
       {!status.known && (
         <Note state="down" role="alert" title="The tunnel server is not heard.">
-          <p>Tunnels that are up stay up. {status.problem || 'amm-tunneld may be stopped.'} On the server, ammctl doctor says what to do.</p>
+          <p>Tunnels that are up stay up. {sentence(status.problem || 'amm-tunneld may be stopped')} On the server, ammctl doctor says what to do.</p>
         </Note>
       )}
       {status.alarms?.map((alarm) => <Note key={alarm} state="degraded" title={alarms[alarm] ?? alarm} />)}
