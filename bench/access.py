@@ -94,9 +94,13 @@ def latency(figures, args):
 
 
 def download(figures, args):
-    lines = measure(args.runs, 1, f"download:{64 if args.brief else 1024}")
-    figures.add("proxy_1gib_rss_mib", "MiB", "lower", [line["peak_kib"] / 1024 for line in lines])
-    figures.add("proxy_1gib_mbit_s", "Mbit/s", "higher", [line["mib"] * 8.388608 / line["seconds"] for line in lines])
+    mib = 64 if args.brief else 1024
+    lines = measure(args.runs, 1, f"download:{mib}", f"upload:{mib}")
+    rates = {phase: [line["mib"] * 8.388608 / line["seconds"] for line in lines if line["phase"] == phase]
+             for phase in ("download", "upload")}
+    figures.add("proxy_1gib_rss_mib", "MiB", "lower", [line["peak_kib"] / 1024 for line in lines if line["phase"] == "upload"])
+    figures.add("proxy_1gib_mbit_s", "Mbit/s", "higher", rates["download"])
+    figures.add("proxy_1gib_up_mbit_s", "Mbit/s", "higher", rates["upload"])
 
 
 def many(figures, args):

@@ -9,6 +9,7 @@
  *   latency:PAIRS      PAIRS times a request of 4 KiB to the page itself and one through the proxy,
  *                      in turns, on kept connections with TLS
  *   download:MIB       one body of that size through the proxy
+ *   upload:MIB         the same the other way
  *   sessions:SECONDS   each session makes a request of 4 KiB a second
  *
  * CPU time and memory are those of amm-proxyd, which says its pid. */
@@ -35,7 +36,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { SMALL = 4096, WARM_UP = 50, HOST = 96 };
+enum { SMALL = 4096, AHEAD = 65536, WARM_UP = 50, HOST = 96 };
 
 static struct {
     struct amm_address browsers, page;
@@ -57,10 +58,29 @@ static _Noreturn void die(const char *what, const char *why)
 
 /* ---- the page ---- */
 
+static bool streams(void *context, const struct amm_http_call *call)
+{
+    (void)context;
+    return amm_view_equal(call->request->method, amm_view_str("PUT"));
+}
+
+static void piece(void *context, struct amm_http_ref ref, struct amm_view bytes, bool last)
+{
+    struct amm_http_server *const *server = context;
+    amm_http_take(*server, ref, bytes.len);
+    if (last) {
+        amm_http_answer(*server, ref, &(struct amm_http_reply){.status = 200});
+    }
+}
+
 static void handle(void *context, const struct amm_http_call *call)
 {
     static const uint8_t small[SMALL];
     (void)context;
+    if (call->streamed) {
+        amm_http_take(call->server, call->ref, AHEAD);
+        return;
+    }
     struct amm_http_reply reply = {
         .status = 200, .content_type = "text/html", .body = amm_view(small, sizeof small)};
     if (amm_view_equal(call->request->path, amm_view_str("/big"))) {
@@ -96,9 +116,13 @@ static void start_page(void)
     load.page.port = ntohs(name.sin_port);
     struct amm_http_settings settings;
     amm_http_settings_init(&settings);
+    static struct amm_http_server *server;
     settings.handle = handle;
+    settings.streams = streams;
+    settings.piece = piece;
+    settings.context = &server;
     settings.connections = 2 * load.n_sessions + 64;
-    struct amm_http_server *server = amm_http_server_new(&settings);
+    server = amm_http_server_new(&settings);
     struct amm_http_tls *tls =
         amm_http_tls_new(&(struct amm_http_tls_settings){.certificate = certificate, .key = key},
                          error, sizeof error);
@@ -226,7 +250,7 @@ static void open_browser(struct browser *browser, const struct amm_address *to, 
     }
 }
 
-static void ask(struct browser *browser, const char *path)
+static void ask_with(struct browser *browser, const char *method, const char *path, uint64_t length)
 {
     char label[AMM_PROXY_LABEL + 1], text[HOST];
     uint8_t bytes[512];
@@ -240,12 +264,19 @@ static void ask(struct browser *browser, const char *path)
     browser->status = 0;
     if (!amm_http_client_begin(
             browser->client,
-            &(struct amm_http_ask){.method = amm_view_str("GET"),
+            &(struct amm_http_ask){.method = amm_view_str(method),
                                    .target = amm_view_str(path),
                                    .fields = amm_view(bytes, amm_writer_len(&fields)),
-                                   .has_host = true})) {
+                                   .has_host = true,
+                                   .framing = length > 0 ? AMM_HTTP_LENGTH : AMM_HTTP_NO_BODY,
+                                   .length = length})) {
         die("request", "the connection is over");
     }
+}
+
+static void ask(struct browser *browser, const char *path)
+{
+    ask_with(browser, "GET", path, 0);
 }
 
 /* Goes on; true when the answer is whole. */
@@ -281,16 +312,21 @@ static bool go_on(struct browser *browser)
     return false;
 }
 
+static void wait_for(const struct browser *browser)
+{
+    unsigned interest = amm_http_client_interest(browser->client);
+    struct pollfd ready = {.fd = amm_http_client_fd(browser->client),
+                           .events = (short)((interest & AMM_READ ? POLLIN : 0) |
+                                             (interest & AMM_WRITE ? POLLOUT : 0))};
+    poll(&ready, 1, 1000);
+}
+
 static double fetch(struct browser *browser, const char *path)
 {
     amm_time since = amm_now().mono;
     ask(browser, path);
     while (!go_on(browser)) {
-        unsigned interest = amm_http_client_interest(browser->client);
-        struct pollfd ready = {.fd = amm_http_client_fd(browser->client),
-                               .events = (short)((interest & AMM_READ ? POLLIN : 0) |
-                                                 (interest & AMM_WRITE ? POLLOUT : 0))};
-        poll(&ready, 1, 1000);
+        wait_for(browser);
     }
     return (double)(amm_now().mono - since) / (double)AMM_MILLISECOND;
 }
@@ -381,6 +417,34 @@ static void download(unsigned mib)
     amm_http_client_free(browser.client);
 }
 
+static void upload(unsigned mib)
+{
+    static const uint8_t zeros[16384];
+    struct browser browser;
+    uint64_t left = (uint64_t)mib << 20;
+    open_browser(&browser, &load.browsers, 0);
+    fetch(&browser, "/");
+    double cpu = cpu_seconds();
+    amm_time since = amm_now().mono;
+    ask_with(&browser, "PUT", "/up", left);
+    for (bool done = false; !done;) {
+        size_t room = amm_http_client_room(browser.client);
+        size_t n = left < sizeof zeros ? (size_t)left : sizeof zeros;
+        if (n > 0 && room >= n && amm_http_client_send(browser.client, amm_view(zeros, n))) {
+            left -= n;
+            done = go_on(&browser);
+        } else {
+            wait_for(&browser);
+            done = go_on(&browser);
+        }
+    }
+    printf("{\"phase\": \"upload\", \"mib\": %u, \"seconds\": %.4f, \"cpu\": %.4f, "
+           "\"peak_kib\": %.0f}\n",
+           mib, (double)(amm_now().mono - since) / (double)AMM_SECOND, cpu_seconds() - cpu,
+           peak_kib());
+    amm_http_client_free(browser.client);
+}
+
 static void turn(struct amm_loop *loop, struct browser *browsers, amm_time until, unsigned *done)
 {
     struct amm_ready ready[AMM_LOOP_READY];
@@ -439,6 +503,8 @@ static void do_phase(const char *text)
         latency(n);
     } else if (n > 0 && strncmp(text, "download:", 9) == 0) {
         download(n);
+    } else if (n > 0 && strncmp(text, "upload:", 7) == 0) {
+        upload(n);
     } else if (n > 0 && strncmp(text, "sessions:", 9) == 0) {
         sessions(n);
     } else {
