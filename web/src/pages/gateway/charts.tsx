@@ -54,7 +54,7 @@ function Signal({ gateway, stat, title, period }: { gateway: string; stat: strin
 const purposes = [
   { key: 'page', label: 'web page', color: 1 },
   { key: 'checkin', label: 'check-in', color: 2 },
-  { key: 'tunnel', label: 'rest of the tunnel', color: 4 },
+  { key: 'tunnel', label: 'other', color: 4 },
 ] as const;
 
 function Traffic({ gateway, stat, period }: { gateway: string; stat: string; period: Period }) {

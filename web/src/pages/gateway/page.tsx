@@ -172,7 +172,7 @@ export default function GatewayPage({ params }: PageProps) {
   return (
     <>
       <Head gateway={data} mayOperate={mayOperate} onTest={() => setTesting(true)} />
-      <div class="grid">
+      <div class="grid details">
         <Access gateway={data} />
         {gateway.error && <ErrorNote error={gateway.error} title="What you see may be old." onRetry={gateway.reload} />}
         <Identity gateway={data} />
