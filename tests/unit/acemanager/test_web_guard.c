@@ -17,9 +17,8 @@ static void names_are_refused_and_addresses_taken(void **state)
 {
     (void)state;
     static const char *const good[] = {
-        "192.168.13.31:9443", "192.168.13.31",  "[fd00::1]:9443", "[::1]",
-        "localhost",          "localhost:9443", "LOCALHOST:1",    "a1b2.localhost:8081",
-        "10.4.32.6:9443"};
+        "192.168.13.31:9443", "192.168.13.31", "[fd00::1]:9443",      "[::1]",         "localhost",
+        "localhost:9443",     "LOCALHOST:1",   "a1b2.localhost:8081", "10.4.32.6:9443"};
     static const char *const bad[] = {"",
                                       "evil.example",
                                       "evil.example:9443",

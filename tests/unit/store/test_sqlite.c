@@ -332,6 +332,29 @@ static void a_migration_is_whole_or_not_at_all(void **state)
     assert_int_equal(sqlite_ask(s->db, "PRAGMA user_version", -1), version + 1);
 }
 
+/* Databases of earlier programs are brought up with everything in them. */
+static void every_version_is_brought_up(void **state)
+{
+    struct fixture *f = *state;
+    char error[AMM_STORE_ERROR];
+    for (unsigned version = 1; version <= amm_store_schema_version(); version++) {
+        close_store(f);
+        unlink(f->path);
+        sqlite3 *db = NULL;
+        assert_int_equal(sqlite3_open(f->path, &db), SQLITE_OK);
+        assert_true(sqlite_migrate(db, sqlite_migrations, version, error));
+        assert_true(sqlite_do(
+            db, "INSERT INTO tenant (slug, title, created_at) VALUES ('b', 'B', 1)", error));
+        sqlite3_close(db);
+        f->c.store = amm_store_open(&f->c.settings, f->c.error);
+        assert_non_null(f->c.store);
+        struct sqlite_store *s = (struct sqlite_store *)f->c.store;
+        assert_int_equal(sqlite_ask(s->db, "PRAGMA user_version", -1), amm_store_schema_version());
+        assert_int_equal(sqlite_ask(s->db, "SELECT tunnel_policy FROM tenant WHERE slug = 'b'", -1),
+                         0);
+    }
+}
+
 /* ---- backup and restore ---- */
 
 static int64_t count(struct amm_store *store, enum amm_statement statement)
@@ -483,6 +506,7 @@ int main(void)
         TEST(a_log_that_cannot_grow_loses_nothing),
         TEST(a_kill_loses_nothing_that_was_told),
         TEST(a_migration_is_whole_or_not_at_all),
+        TEST(every_version_is_brought_up),
         TEST(a_backup_is_made_inside_a_transaction_of_the_owner),
         TEST(a_restore_revives_no_secrets),
         TEST(a_log_of_before_does_not_get_into_the_restored),
