@@ -31,7 +31,8 @@ test_run() {
   say "system tests: real peers in network namespaces"
   local marker='not slow'
   [ "$all" = yes ] && marker=''
-  /usr/bin/python3 -m pytest -q -p no:cacheprovider tests/system -m "$marker" --junitxml=var/test/system.xml || true
+  # They wait more than they work, each in namespaces of its own; the tests of one file share a server.
+  /usr/bin/python3 -m pytest -q -p no:cacheprovider -n 3 --dist loadfile tests/system -m "$marker" --junitxml=var/test/system.xml || true
   say "browser tests: ACEmanager and the console in Debian's chromium"
   browser_run "$@"
 
