@@ -13,6 +13,17 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "slow: left out of ./amm test, part of ./amm test --all")
 
 
+def pytest_collection_modifyitems(items):
+    """The tests of one file share a server, and these files the ports of this machine's loopback."""
+    for item in items:
+        name = item.path.stem
+        item.add_marker(pytest.mark.xdist_group("loopback" if name in LOOPBACK else name))
+
+
+LOOPBACK = ("test_acemanager", "test_enrolment", "test_fleet_clocks", "test_gateway_pages", "test_gateway_web", "test_remote_proxy",
+            "test_remote_browser", "test_remote_session")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def possible():
     if os.geteuid() != 0 or not os.path.exists("/dev/net/tun"):

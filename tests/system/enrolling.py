@@ -67,6 +67,8 @@ gateways = {folder}/tunnel/gateways.conf
 crl = {self.crl}
 control-socket = {folder}/tunneld.sock
 {tunneld}
+[remote-access]
+socket = {self.socket}-remote
 [manager]
 user = root
 database = {folder}/fleet.db
@@ -76,8 +78,6 @@ console = 127.0.0.1:{free_port()}
 gateways = 127.0.0.1:{self.port}
 metrics = 127.0.0.1:{free_port()}
 {settings}
-[remote-access]
-socket = {self.socket}-remote
 [cad]{cad}""")
         self.cad.config = self.config
 

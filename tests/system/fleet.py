@@ -81,16 +81,15 @@ class FleetServer:
             user = {CAD_UID}
             socket = {self.sockets}/cad.sock
             state = {self.folder}/cad
+            [remote-access]
+            listen = 127.0.0.1:8081
+            socket = {self.sockets}/remote.sock
             [manager]
             user = {MANAGER_UID}
             database = {self.data}/fleet.db
             backups = {self.data}/backups
             socket = {self.sockets}/ammd.sock
-        """) + textwrap.dedent(manager) + textwrap.dedent(f"""
-            [remote-access]
-            listen = 127.0.0.1:8081
-            socket = {self.sockets}/remote.sock
-        """))
+        """) + textwrap.dedent(manager) + "\n")
         self.cad = self.manager = self.tunneld = self.proxyd = None
 
     # ---- programs

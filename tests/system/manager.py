@@ -130,6 +130,8 @@ class Manager:
         self.config = self.folder / "amm.conf"
         self.config.write_text(f"""
 pki = {self.folder}/pki
+[remote-access]
+socket = {self.socket}-remote
 [manager]
 user = nobody
 database = {self.database}
@@ -139,8 +141,6 @@ console = 127.0.0.1:{self.port}
 gateways = 127.0.0.1:{self.gateways}
 metrics = 127.0.0.1:{self.metrics}
 {settings}
-[remote-access]
-socket = {self.socket}-remote
 """)
         self.process = None
         self.runs = 0

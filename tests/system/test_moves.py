@@ -145,7 +145,7 @@ def test_kick_on_one_port_leaves_the_other(lab, pki, server):
     wait(lambda: clients[1].log, lambda: len(peers()) == 2)
     before = peers()
     kick = ("import socket,sys\ns=socket.socket(socket.AF_UNIX,socket.SOCK_SEQPACKET)\ns.connect(sys.argv[1])\n"
-            "body=(1190).to_bytes(2,'big')+bytes(4)+b'\\0\\5bus-1'\ns.send(bytes((2,3,0,len(body)))+body)\nprint(s.recv(500)[6:].decode())\n")
+            "body=(1190).to_bytes(2,'big')+bytes(4)+b'\\0\\5bus-1'\ns.send(bytes((3,3,0,len(body)))+body)\nprint(s.recv(500)[6:].decode())\n")
     assert run("/usr/bin/python3", "-c", kick, server.folder / "tunneld.sock").stdout == "1 tunnel closed\n"
     wait("back on 1190", lambda: set(peers()) == {1190, 1191} and peers()[1190] != before[1190], 20)
     assert peers()[1191] == before[1191]

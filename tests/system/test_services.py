@@ -15,7 +15,7 @@ MANAGER = textwrap.dedent("""
         control.connect(sys.argv[1])
     except PermissionError:
         sys.exit("may not connect")
-    control.send(bytes((2, 8, 0, 0)))
+    control.send(bytes((3, 8, 0, 0)))
     listeners = {}
     while True:
         packet, ancillary, _, _ = control.recvmsg(4096, socket.CMSG_SPACE(64))
