@@ -218,6 +218,9 @@ static void take(struct job *job, struct fleet_gateway *gateway, struct amm_chec
         fleet_failed(job, &error);
         return;
     }
+    for (size_t i = 0; !quarantined && i < message->n_events; i++) {
+        remote_take_event(m, gateway, &message->events[i]);
+    }
     if (quarantined) {
         refuse(job, fleet_access_name(gateway->access), access_text(gateway), true);
     } else {

@@ -42,5 +42,12 @@ json_t *remote_page_json(struct manager *m, const struct fleet_gateway *gateway)
 /* Members `page_scheme` and `page_port` of a PATCH of the gateway; false: answered. */
 bool remote_page_edit(struct job *job, const struct fleet_gateway *gateway);
 
+/* A check-in of `gateway` says with this event that a remote session was ended there
+ * (doc/gateway-protocol.md, section 7): it ends here, too. Other events, and labels of other
+ * gateways' remote sessions, change nothing. */
+struct amm_checkin_event;
+void remote_take_event(struct manager *m, const struct fleet_gateway *gateway,
+                       const struct amm_checkin_event *event);
+
 /* {"policy": "scheduled", "window": "22:00-06:00"}: the group's own. A new reference. */
 json_t *tunnel_policy_json(const struct fleet_group *group);

@@ -6,6 +6,7 @@
 #include "manager/tunnel.h"
 
 #include <stdio.h>
+#include <time.h>
 #include <stdlib.h>
 
 enum { ALEOS_PORT = 9443, OPENVPN_HTTPS = 443, OPENVPN_HTTP = 80 };
@@ -238,12 +239,19 @@ static void say_down(struct manager *m, const struct fleet_gateway *gateway,
     } else if (rests) {
         say(out, REMOTE_PAGE_TUNNEL_DOWN, "Order the tunnel: it comes up with the next check-in.",
             "The tunnel rests: it is only up when it is ordered.");
-    } else if (tunnel->last_error != NULL) {
+    } else if (tunnel->last_error != NULL && tunnel->last_error[0] != '\0') {
         say(out, REMOTE_PAGE_TUNNEL_DOWN, "Mend what is said there; the gateway tries by itself.",
             "The tunnel is down: %.*s", amm_text_part(tunnel->last_error, 150), tunnel->last_error);
+    } else if (tunnel->since != 0) {
+        struct tm utc = {0};
+        char since[32];
+        gmtime_r(&(time_t){tunnel->since}, &utc);
+        strftime(since, sizeof since, "%Y-%m-%d %H:%M UTC", &utc);
+        say(out, REMOTE_PAGE_TUNNEL_DOWN, "See whether the gateway has power and a network.",
+            "The tunnel has been down since %s; no reason is known.", since);
     } else {
         say(out, REMOTE_PAGE_TUNNEL_DOWN, "See whether the gateway has power and a network.",
-            "The tunnel is down.");
+            "The tunnel has never been up.");
     }
 }
 

@@ -2,6 +2,7 @@
  * it does not exist. */
 #include "manager/remote_parts.h"
 
+#include "domain/checkin.h"
 #include "io/log.h"
 #include "manager/directory.h"
 #include "manager/events.h"
@@ -144,6 +145,19 @@ static void take_ended(struct manager *m, const struct amm_proxy_ending *ending)
     struct remote_session *session = remote_find_label(m->remote, ending->label);
     if (session != NULL && session->ended_at == 0) {
         remote_end(m, session, ending->reason, "", false);
+    }
+}
+
+void remote_take_event(struct manager *m, const struct fleet_gateway *gateway,
+                       const struct amm_checkin_event *event)
+{
+    if (m->remote == NULL || strcmp(event->kind, "remote-session-ended") != 0) {
+        return;
+    }
+    const char *label = json_string_value(json_object_get(event->data, "label"));
+    struct remote_session *session = label != NULL ? remote_find_label(m->remote, label) : NULL;
+    if (session != NULL && session->gateway == gateway->id) {
+        remote_end(m, session, AMM_PROXY_END_GATEWAY, "", true);
     }
 }
 

@@ -1,6 +1,8 @@
 /* Remote sessions: who gets in, where to, and what ends them. */
 #include "remote_world.h"
 
+#include "domain/checkin.h"
+
 #include "base/base64.h"
 #include "io/file.h"
 #include "manager/tunnel.h"
@@ -173,6 +175,7 @@ static void what_cannot_be_opened_says_why(void **state)
     struct caller vera = user(w, "vera", 1, ROLE_VIEWER);
     remote_world_ask(w, &root, 409, "POST", path, "{}");
     assert_string_equal(member(w->api, "error"), "tunnel-down");
+    assert_string_equal(member(w->api, "text"), "The tunnel has never been up.");
     assert_string_equal(member(w->api, "can_order"), "true");
     assert_true(strtol(member(w->api, "expected_wait"), NULL, 10) > 0);
     remote_world_ask(w, &vera, 409, "POST", path, "{\"order_tunnel\":true}");
@@ -271,6 +274,31 @@ static void it_ends_with_the_tunnel(void **state)
     id = remote_world_open(w, &root, gateway);
     remote_world_down(w, gateway);
     assert_ends(w, id, "tunnel");
+}
+
+static void report_end(struct remote_world *w, int64_t gateway, const char *kind, const char *label)
+{
+    struct amm_checkin_event event = {.id = 1, .data = json_pack("{ss}", "label", label)};
+    snprintf(event.kind, sizeof event.kind, "%s", kind);
+    remote_take_event(&w->api->m, fleet_gateway_find(w->api->m.fleet, gateway), &event);
+    json_decref(event.data);
+}
+
+static void it_ends_when_the_gateway_says_so(void **state)
+{
+    struct remote_world *w = *state;
+    int64_t gateway = remote_world_gateway(w, "truck-7", "amm", 1);
+    int64_t other = remote_world_gateway(w, "truck-8", "amm", 1);
+    remote_world_up(w, gateway);
+    int64_t id = remote_world_open(w, &root, gateway);
+    char label[AMM_PROXY_LABEL + 1];
+    snprintf(label, sizeof label, "%s", remote_world_session(w, id)->label);
+    report_end(w, other, "remote-session-ended", label);
+    report_end(w, gateway, "reboot", label);
+    report_end(w, gateway, "remote-session-ended", "aaaaaaaaaaaaaaaaaaaaaaaaaa");
+    assert_string_equal(remote_world_end(w, id), "");
+    report_end(w, gateway, "remote-session-ended", label);
+    assert_ends(w, id, amm_proxy_end_name(AMM_PROXY_END_GATEWAY));
 }
 
 static void it_ends_with_the_gateway(void **state)
@@ -635,6 +663,7 @@ int main(void)
         TEST(it_ends_with_the_right),
         TEST(it_ends_with_the_token),
         TEST(it_ends_with_the_tunnel),
+        TEST(it_ends_when_the_gateway_says_so),
         TEST(it_ends_with_the_gateway),
         TEST(it_ends_when_the_gateway_is_removed),
         TEST(it_ends_when_its_time_is_over),
